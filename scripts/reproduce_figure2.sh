@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Reproduces Figures 2, 3 and 5-11: seven functions, three training-set sizes,
+# two methods, five seeds. Writes results/figure2. Run it again to resume.
+#   PRESET=smoke|desk|paper   (default: desk)
+#   WORKDIR=DIR               training runs (default: runs/figure2_$PRESET)
+#   OUTPUT=DIR                table and figures (default: results/figure2; the
+#                             smoke preset writes into WORKDIR instead)
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+PRESET="${PRESET:-desk}"
+WORKDIR="${WORKDIR:-$ROOT/runs/figure2_$PRESET}"
+case "$PRESET" in
+  smoke) OUTPUT="${OUTPUT:-$WORKDIR/report}" ;;
+  desk | paper) OUTPUT="${OUTPUT:-$ROOT/results/figure2}" ;;
+  *) fail "PRESET is $PRESET; use smoke, desk or paper." ;;
+esac
+
+# The networks are small: one single-threaded process per processor trains more
+# of them in an hour than one process with many threads. The processes share
+# the work: each takes the next run that no other one has.
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null || true; wait || true' INT TERM
+for _ in $(seq "$(nproc)"); do
+  TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+    python -m trainers.regression --preset="$PRESET" --function=all \
+    --num_train=20,100,10000 --method=all --workdir="$WORKDIR" &
+  pids+=($!)
+done
+for pid in "${pids[@]}"; do
+  wait "$pid"
+done
+python -m trainers.regression_report --workdir="$WORKDIR" --output="$OUTPUT"

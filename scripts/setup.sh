@@ -1,0 +1,61 @@
+# Sourced by the other scripts: makes .venv in the repository's root, installs
+# the pinned packages into it, activates it and changes to the root.
+# PYTHON names another interpreter than the newest suitable one on PATH.
+
+umask 022
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+cd "$ROOT"
+
+fail() {
+  echo "error: $*" >&2
+  exit 2
+}
+
+# TensorFlow 2.21 and numpy 2.4 have packages for these versions in common.
+is_suitable() {
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+    2>/dev/null
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
+    if is_suitable "$candidate"; then
+      echo "$candidate"
+      return
+    fi
+  done
+}
+
+install() {
+  local python log
+  python="$(find_python)"
+  if [ -z "$python" ]; then
+    fail "no Python 3.11, 3.12 or 3.13 found${PYTHON:+ in PYTHON=$PYTHON};" \
+      "install one, or set PYTHON to its path."
+  fi
+  echo "Making .venv with $("$python" --version) ..."
+  "$python" -m venv .venv >/dev/null 2>&1 ||
+    fail "$python cannot make a virtual environment;" \
+      "install its venv module (Debian and Ubuntu: python3-venv)."
+  log="$ROOT/.venv/install.log"
+  echo "Installing the packages of requirements.txt (about 2 GB) ..."
+  .venv/bin/python -m pip install --disable-pip-version-check \
+    --requirement requirements.txt --constraint constraints.txt \
+    >"$log" 2>&1 ||
+    fail "pip could not install the packages; check the network connection" \
+      "and run this again (details in $log)."
+  echo "$WANTED" >.venv/installed
+}
+
+WANTED="$(cat requirements.txt constraints.txt | cksum)"
+if [ "$(cat .venv/installed 2>/dev/null)" = "$WANTED" ] &&
+  is_suitable .venv/bin/python; then
+  echo "Using the environment in .venv."
+else
+  install
+fi
+# shellcheck disable=SC1091
+source .venv/bin/activate
+# TensorFlow's notes about processors and missing GPUs hide what matters.
+export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"

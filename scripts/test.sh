@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Sets up the environment, then runs the linter and the tests.
+# Arguments go to pytest: ./scripts/test.sh tests/sobolev_tf -k losses
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+echo "Checking the style ..."
+ruff check .
+ruff format --check .
+echo "Running the tests ..."
+python -m pytest "$@"

@@ -1,0 +1,227 @@
+"""Values and input derivatives of any callable, in full or projected.
+
+"Differentiate the function" lives here; "compare derivatives" lives in
+`losses.py`. Everything that these functions return can itself be
+differentiated, w.r.t. parameters too: that is what Sobolev training needs.
+"""
+
+import tensorflow as tf
+
+
+def derivatives(f, x, order=1):
+  """Computes f(x) and all its derivatives w.r.t. x up to `order`.
+
+  The derivative targets and predictions of Sobolev training, Eq. (1) of the
+  paper. Examples must be independent of each other: a network with
+  BatchNormalization belongs in inference mode here, because in training mode
+  an example's output depends on the whole batch.
+
+  Args:
+    f: callable of one tensor `[B, *in]` that returns `[B, *out]`: a Sonnet
+      module, a Keras model, or a function of TensorFlow operations.
+    x: floating tensor `[B, *in]`.
+    order: highest order K >= 0.
+
+  Returns:
+    Tuple `(f(x), D1, ..., DK)`; Dj has shape `[B, *out, *in, ..., *in]` with
+    `*in` repeated j times.
+
+  Raises:
+    ValueError: x is not floating, or f(x) does not depend on x through
+      differentiable operations, or has another batch size than x.
+  """
+  if order < 0:
+    raise ValueError(f"order must be 0 or more, but it is {order}.")
+  x = _as_input(x)
+  if x.shape.rank > 1:
+    return _derivatives(f, x, order)
+  # Scalar inputs [B] travel as [B, 1]: Jacobians want an input axis.
+  full = _derivatives(lambda z: f(z[:, 0]), x[:, tf.newaxis], order)
+  return tuple(
+    tf.squeeze(term, axis=list(range(term.shape.rank - j, term.shape.rank)))
+    for j, term in enumerate(full)
+  )
+
+
+def projected_derivatives(f, x, directions):
+  """Computes f(x) and its derivatives projected onto directions (Eq. 2).
+
+  Each order projects the one before it and differentiates again (Figure 1b):
+  `g1 = grad <f(x), v1>`, `g2 = grad <g1, v2>`, ... Each takes one backward
+  pass however many outputs f has.
+
+  Args:
+    f: as in `derivatives`.
+    x: floating tensor `[B, *in]`.
+    directions: sequence `(v1, v2, ...)`; v1 is shaped as f(x), the later ones
+      as x. To use P directions per example at once, give every one of them an
+      axis of size P behind the batch axis; then P backward passes per order
+      share one forward pass.
+
+  Returns:
+    Tuple `(f(x), g1, g2, ...)`; each g has the shape of x, or `[B, P, *in]`
+    for P directions.
+
+  Raises:
+    ValueError: as in `derivatives`, or a direction has the wrong shape.
+  """
+  x = _as_input(x)
+  directions = [tf.convert_to_tensor(v) for v in directions]
+  if x.shape.rank > 1:
+    return _projected(f, x, directions)
+  directions = directions[:1] + [v[..., tf.newaxis] for v in directions[1:]]
+  value, *terms = _projected(lambda z: f(z[:, 0]), x[:, tf.newaxis], directions)
+  return (value, *(tf.squeeze(term, axis=-1) for term in terms))
+
+
+def project(full, directions):
+  """Projects full derivatives as `projected_derivatives` projects a function.
+
+  This turns derivative labels that are given in full into the targets of the
+  projected loss.
+
+  Args:
+    full: tuple `(y, D1, D2, ...)`, shaped as `derivatives` returns it.
+    directions: as in `projected_derivatives`, one for each derivative in
+      `full`. NaN (a missing label) spreads over the sum that it takes part in.
+
+  Returns:
+    Tuple `(y, g1, g2, ...)`.
+  """
+  full = [tf.convert_to_tensor(d) for d in full]
+  directions = [tf.convert_to_tensor(v) for v in directions]
+  if len(full) != len(directions) + 1:
+    raise ValueError(
+      f"project got {len(full) - 1} derivative(s) and {len(directions)} "
+      "direction(s); it needs one direction for each derivative."
+    )
+  stacked = bool(directions) and _is_stacked(directions[0], full[0])
+  projections = [full[0]]
+  for order, term in enumerate(full[1:], start=1):
+    if stacked:
+      term = tf.expand_dims(term, 1)  # [B, 1, *out, *in, ...]
+    for v in directions[:order]:
+      term = _contract(term, v, kept=2 if stacked else 1)
+    projections.append(term)
+  return tuple(projections)
+
+
+def _as_input(x):
+  x = tf.convert_to_tensor(x)
+  if not x.dtype.is_floating:
+    raise ValueError(
+      f"x must be floating to be differentiated, but its dtype is "
+      f"{x.dtype.name}; convert it to float32 or float64."
+    )
+  if x.shape.rank == 0:
+    raise ValueError("x must have a batch axis, but it is a scalar.")
+  return x
+
+
+def _value(f, x):
+  value = tf.convert_to_tensor(f(x))
+  if not value.dtype.is_floating:
+    raise ValueError(
+      f"f(x) must be floating to be differentiated, but its dtype is "
+      f"{value.dtype.name}."
+    )
+  if value.shape.rank == 0 or not value.shape[:1].is_compatible_with(
+    x.shape[:1]
+  ):
+    raise ValueError(
+      f"f(x) must keep the batch axis of x {x.shape}, but f(x) has shape "
+      f"{value.shape}."
+    )
+  return value
+
+
+def _derivatives(f, x, order):
+  if order == 0:
+    return (_value(f, x),)
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    lower = _derivatives(f, x, order - 1)
+    rows = tf.reshape(lower[-1], [tf.shape(x)[0], -1])  # [B, M]
+    rows = tf.ensure_shape(rows, [None, lower[-1].shape[1:].num_elements()])
+  flat = _jacobian(tape, rows, x, order)  # [B, M, *in]
+  shape = tf.concat([tf.shape(lower[-1]), tf.shape(x)[1:]], axis=0)
+  derivative = tf.reshape(flat, shape)
+  derivative.set_shape(lower[-1].shape.concatenate(x.shape[1:]))
+  return lower + (derivative,)
+
+
+def _projected(f, x, directions):
+  if not directions:
+    return (_value(f, x),)
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    lower = _projected(f, x, directions[:-1])
+    order = len(directions)
+    v, term = tf.cast(directions[-1], lower[-1].dtype), lower[-1]
+    stacked = _is_stacked(directions[0], lower[0])
+    if order == 1 and stacked:
+      term = tf.expand_dims(term, 1)  # [B, 1, *out] against v [B, P, *out]
+    _check_direction(v, term, order, stacked)
+    kept = 2 if stacked else 1
+    axes = list(range(kept, v.shape.rank))
+    rows = tf.reduce_sum(term * v, axis=axes)  # [B] or [B, P]
+    if not stacked:
+      rows = tf.expand_dims(rows, 1)  # [B, 1]
+  gradient = _jacobian(tape, rows, x, order)  # [B, P or 1, *in]
+  if not stacked:
+    gradient = tf.squeeze(gradient, axis=1)
+  return lower + (gradient,)
+
+
+def _is_stacked(first_direction, value):
+  return first_direction.shape.rank == value.shape.rank + 1
+
+
+def _check_direction(v, term, order, stacked):
+  wanted = term.shape
+  if stacked and order == 1:
+    wanted = wanted[:1].concatenate(v.shape[1:2]).concatenate(wanted[2:])
+  if not v.shape.is_compatible_with(wanted):
+    of = "f(x)" if order == 1 else "x"
+    raise ValueError(
+      f"direction {order} must have the shape of {of}, {wanted}, but it has "
+      f"shape {v.shape}."
+    )
+
+
+def _jacobian(tape, rows, x, order):
+  """Differentiates rows `[B, M]`, example by example: `[B, M, *in]`."""
+  try:
+    if rows.shape[1] == 1:
+      # Examples are independent, so the gradient of the sum over the batch is
+      # each example's own gradient: no vectorised loop over outputs needed.
+      gradient = tape.gradient(rows, x)
+      if gradient is not None:
+        gradient = tf.expand_dims(gradient, 1)
+    else:
+      gradient = tape.batch_jacobian(rows, x)
+  except LookupError as error:
+    raise ValueError(
+      f"f uses an operation without a derivative of order {order}: {error}"
+    ) from error
+  if gradient is not None:
+    return gradient
+  if order > 1:
+    # The derivative below does not depend on x: f is a polynomial of lower
+    # degree (a linear layer, say), and this derivative is exactly zero.
+    shape = tf.concat([tf.shape(rows), tf.shape(x)[1:]], axis=0)
+    return tf.zeros(shape, x.dtype)
+  raise ValueError(
+    f"f(x) does not depend on x (shape {x.shape}) through differentiable "
+    "TensorFlow operations, so it has no gradient; for a function outside "
+    "TensorFlow use finite_differences."
+  )
+
+
+def _contract(term, v, kept):
+  """Sums `term` `[B, (P,) *a, *rest]` over `*a` against `v` `[B, (P,) *a]`."""
+  v = tf.cast(v, term.dtype)
+  extra = term.shape.rank - v.shape.rank
+  shape = tf.concat([tf.shape(v), tf.ones([extra], tf.int32)], axis=0)
+  axes = list(range(kept, v.shape.rank))
+  return tf.reduce_sum(term * tf.reshape(v, shape), axis=axes)

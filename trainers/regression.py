@@ -1,0 +1,507 @@
+"""Regression on the seven optimisation benchmarks (paper §4.1, Figure 2).
+
+    python -m trainers.regression --preset=paper --function=styblinski_tang \
+        --num_train=20 --method=sobolev --seed=0 --workdir=DIR
+
+Networks that differ in their seed alone are trained side by side, as one
+batched step: `--seed=0,1,2,3,4`.
+"""
+
+import dataclasses
+import functools
+import os
+import sys
+import typing
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from data import benchmark_functions
+from sobolev_tf import derivatives, sobolev_loss
+from sobolev_tf.networks.regression import RegressionMLP
+from trainers import command_line, regression_figures, run
+from trainers.command_line import setting
+
+METHODS = ("regular", "sobolev")
+COLUMNS = (
+  "train_loss",
+  "test_mse",
+  "test_gradient_mse",
+  "test_sobolev_distance",
+)
+_TEST_SEED = 0x50B01E5  # far from any seed that a person would choose
+_STEPS_PER_CALL = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of one run; the defaults are the paper's."""
+
+  function: str = setting(
+    "styblinski_tang",
+    "benchmark function",
+    "SM §2",
+    choices=tuple(benchmark_functions.FUNCTIONS),
+    sweep=True,
+  )
+  num_train: int = setting(
+    100, "training points", "§4.1: 20, 100 and 10000", minimum=1, sweep=True
+  )
+  method: str = setting(
+    "sobolev",
+    "regular matches values, sobolev the gradient as well",
+    "§4.1",
+    choices=METHODS,
+    sweep=True,
+  )
+  seed: tuple[int, ...] = setting(
+    (0, 1, 2, 3, 4),
+    "one network per seed, trained side by side; fixes its points, its "
+    "initial weights and its batches",
+    minimum=0,
+  )
+  num_steps: int = setting(50_000, "updates of the weights", minimum=1)
+  batch_size: int = setting(
+    100, "points per update, if there are more than full_batch", minimum=1
+  )
+  full_batch: int = setting(
+    1_000, "up to this many training points make one batch", minimum=0
+  )
+  learning_rate: float = setting(3e-5, "of Adam", "SM §2", minimum=0)
+  hidden_sizes: tuple[int, ...] = setting(
+    (256, 256), "ReLU units of each hidden layer", "§4.1", minimum=1
+  )
+  derivative_weight: float = setting(
+    1.0, "weight of the gradient's loss", "§4.1", minimum=0
+  )
+  scaling: str = setting(
+    "none",
+    "standard trains on standardised points and values; errors are always "
+    "reported in the function's own units",
+    choices=("none", "standard"),
+  )
+  num_test: int = setting(10_000, "test points", "SM §2", minimum=1)
+  evaluate_every: int = setting(2_500, "steps between two tests", minimum=1)
+  checkpoint_every: int = setting(
+    5_000, "steps between two checkpoints", minimum=1
+  )
+
+  def __post_init__(self):
+    if len(set(self.seed)) < len(self.seed):
+      raise ValueError(f"seed {self.seed} names a seed twice; give each once.")
+
+
+PRESETS = {
+  "paper": Config(),
+  "desk": Config(),
+  "smoke": Config(
+    seed=(0, 1),
+    num_steps=400,
+    num_test=500,
+    evaluate_every=100,
+    checkpoint_every=100,
+  ),
+}
+
+
+class Examples(typing.NamedTuple):
+  """Points and labels, one set per network: `[S, N, 2]`, `[S, N, 1]`, ..."""
+
+  x: np.ndarray
+  y: np.ndarray
+  dy: np.ndarray
+
+
+class Scaling(typing.NamedTuple):
+  """Per network: `x = x_mean + x_scale * z`, likewise y; each `[S, 1, ...]`."""
+
+  x_mean: np.ndarray
+  x_scale: np.ndarray
+  y_mean: np.ndarray
+  y_scale: np.ndarray
+
+
+class Learner:
+  """Networks of several seeds, their optimizer and the compiled step."""
+
+  def __init__(self, method, seeds, hidden_sizes, learning_rate, weight):
+    self.network = RegressionMLP(2, seeds, hidden_sizes)
+    self.optimizer = keras.optimizers.Adam(learning_rate)
+    self.optimizer.build(self.network.trainable_variables)
+    self._order = METHODS.index(method)
+    self._weights = (1.0, weight)[: self._order + 1]
+    self._num_networks = len(seeds)
+    # The optimizer's first state, to which `reset` returns.
+    self._fresh = [variable.numpy() for variable in self.optimizer.variables]
+
+  def reset(self, seeds):
+    """Returns to the untrained state, so that the compiled step is reused."""
+    self.network.reset(seeds)
+    for variable, value in zip(
+      self.optimizer.variables, self._fresh, strict=True
+    ):
+      variable.assign(value)
+
+  def trackables(self):
+    """What a checkpoint holds."""
+    return {"network": self.network, "optimizer": self.optimizer}
+
+  def snapshot(self):
+    """Copies all state; `rewind` takes it back."""
+    return [variable.numpy() for variable in self._variables()]
+
+  def rewind(self, snapshot):
+    """Returns to a `snapshot`."""
+    for variable, value in zip(self._variables(), snapshot, strict=True):
+      variable.assign(value)
+
+  def is_finite(self):
+    """Whether every weight is a finite number."""
+    return all(np.isfinite(v.numpy()).all() for v in self._variables())
+
+  def _variables(self):
+    return [*self.network.trainable_variables, *self.optimizer.variables]
+
+  def losses(self, x, y, dy):
+    """Mean Sobolev loss of each network on its batch (Eq. 1), `[S]`."""
+    predicted = derivatives(self.network, x, self._order)
+    target = (y, dy)[: self._order + 1]
+    loss = sobolev_loss(predicted, target, self._weights).loss  # [S * B]
+    loss = tf.reshape(loss, [self._num_networks, -1])  # [S, B]
+    return tf.reduce_mean(loss, axis=1)
+
+  @tf.function(jit_compile=True)
+  def train_steps(self, x, y, dy, num_steps):
+    """Makes `num_steps` updates inside one compiled call.
+
+    Args:
+      x: `[L, S * B, 2]`; update i uses batch i mod L.
+      y: `[L, S * B, 1]`.
+      dy: `[L, S * B, 1, 2]`.
+      num_steps: scalar int32.
+
+    Returns:
+      losses of the last update `[S]`, and the index of the first update whose
+      loss was not finite, -1 if there was none.
+    """
+    variables = self.network.trainable_variables
+    losses, bad = tf.zeros([self._num_networks], x.dtype), tf.constant(-1)
+    for step in tf.range(num_steps):
+      batch = step % tf.shape(x)[0]
+      with tf.GradientTape() as tape:
+        losses = self.losses(x[batch], y[batch], dy[batch])
+        # The networks share nothing, so the gradient of the sum holds each
+        # network's own gradient.
+        total = tf.reduce_sum(losses)
+      self.optimizer.apply(tape.gradient(total, variables), variables)
+      is_bad = tf.logical_not(tf.math.is_finite(total))
+      bad = tf.where((bad < 0) & is_bad, step, bad)
+    return losses, bad
+
+  @tf.function
+  def predict(self, x):
+    """Values and gradients: `[S, N, 1]` and `[S, N, 1, 2]` for `[S, N, 2]`."""
+    value, gradient = derivatives(self.network, tf.reshape(x, [-1, 2]), 1)
+    head = tf.shape(x)[:2]
+    return (
+      tf.reshape(value, tf.concat([head, [1]], axis=0)),
+      tf.reshape(gradient, tf.concat([head, [1, 2]], axis=0)),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _learner(method, num_seeds, hidden_sizes, learning_rate, weight):
+  # One learner per kind of step: a sweep compiles each only once.
+  return Learner(method, range(num_seeds), hidden_sizes, learning_rate, weight)
+
+
+def build_learner(config):
+  """An untrained `Learner` for the configuration."""
+  learner = _learner(
+    config.method,
+    len(config.seed),
+    config.hidden_sizes,
+    config.learning_rate,
+    config.derivative_weight,
+  )
+  learner.reset(config.seed)
+  return learner
+
+
+def build_examples(config):
+  """Every network's own training points with their labels, float64."""
+  function = benchmark_functions.get_function(config.function)
+  points = [
+    benchmark_functions.sample_points(function, config.num_train, [seed, 0])
+    for seed in config.seed
+  ]
+  labels = [benchmark_functions.label(function, x) for x in points]
+  return Examples(np.stack(points), *map(np.stack, zip(*labels, strict=True)))
+
+
+def build_test_set(config):
+  """The test points, the same for all networks: x, y and dy, float64."""
+  function = benchmark_functions.get_function(config.function)
+  points = benchmark_functions.sample_points(
+    function, config.num_test, _TEST_SEED
+  )
+  return points, *benchmark_functions.label(function, points)
+
+
+def build_scaling(config, examples):
+  """Standardisation from the training points, or the identity."""
+  if config.scaling == "none":
+    count = len(config.seed)
+    zero, one = np.zeros([count, 1, 1]), np.ones([count, 1, 1])
+    return Scaling(np.zeros([count, 1, 2]), np.ones([count, 1, 2]), zero, one)
+  return Scaling(
+    *_moments(examples.x),
+    *_moments(examples.y),
+  )
+
+
+def _moments(values):
+  mean = values.mean(axis=1, keepdims=True)
+  deviation = values.std(axis=1, keepdims=True)
+  return mean, np.where(deviation > 0, deviation, 1.0)
+
+
+def scale_examples(examples, scaling):
+  """What the networks are trained on: float32, by the chain rule for dy."""
+  slope = scaling.x_scale[:, :, np.newaxis] / scaling.y_scale[..., np.newaxis]
+  return Examples(
+    ((examples.x - scaling.x_mean) / scaling.x_scale).astype(np.float32),
+    ((examples.y - scaling.y_mean) / scaling.y_scale).astype(np.float32),
+    (examples.dy * slope).astype(np.float32),
+  )
+
+
+def batches(examples, config, first, last):
+  """The batches of updates `first` to `last`: a function of (seed, step).
+
+  Returns:
+    Arrays `[L, S * B, ...]`; L is 1 if all points make one batch.
+  """
+  count = config.num_train
+  if count <= max(config.full_batch, config.batch_size):
+    return [a.reshape(1, -1, *a.shape[2:]) for a in examples]
+  size = config.batch_size
+  per_epoch = count // size
+  steps = np.arange(first, last)
+  rows = []
+  for network, seed in enumerate(config.seed):
+    orders = {
+      epoch: np.random.default_rng([seed, 1, epoch]).permutation(count)
+      for epoch in range(first // per_epoch, (last - 1) // per_epoch + 1)
+    }
+    index = np.stack(
+      [
+        orders[step // per_epoch][(step % per_epoch) * size :][:size]
+        for step in steps
+      ]
+    )  # [L, B]
+    rows.append([array[network][index] for array in examples])
+  return [np.concatenate(arrays, axis=1) for arrays in zip(*rows, strict=True)]
+
+
+def evaluate(learner, scaling, test_set):
+  """Test errors in the function's own units.
+
+  Args:
+    learner: a `Learner`.
+    scaling: its `Scaling`.
+    test_set: x `[N, 2]`, y `[N, 1]`, dy `[N, 1, 2]`.
+
+  Returns:
+    dict of lists with one entry per network: the mean squared error of the
+    value, the mean squared norm of the gradient's error, and the Sobolev
+    distance (order 1, p = 2), which is the root of their sum.
+  """
+  x, y, dy = test_set
+  values, gradients = predict(learner, scaling, x)
+  value_mse = ((values - y) ** 2).mean(axis=(1, 2))
+  gradient_mse = ((gradients - dy) ** 2).sum(axis=(2, 3)).mean(axis=1)
+  return {
+    "test_mse": value_mse.tolist(),
+    "test_gradient_mse": gradient_mse.tolist(),
+    "test_sobolev_distance": np.sqrt(value_mse + gradient_mse).tolist(),
+  }
+
+
+def predict(learner, scaling, x):
+  """Values `[S, N, 1]` and gradients `[S, N, 1, 2]`, unscaled, at `[N, 2]`."""
+  z = (x - scaling.x_mean) / scaling.x_scale  # [S, N, 2]
+  values, gradients = learner.predict(tf.constant(z, tf.float32))
+  values = scaling.y_mean + scaling.y_scale * values.numpy()
+  slope = scaling.y_scale[..., np.newaxis] / scaling.x_scale[:, :, np.newaxis]
+  return values, slope * gradients.numpy()
+
+
+def train(config, workdir):
+  """Runs one configuration, or resumes it.
+
+  Args:
+    config: a `Config`.
+    workdir: folder of the run.
+
+  Returns:
+    dict of the final test errors, lists with one entry per seed.
+
+  Raises:
+    CommandError: the folder does not fit.
+    run.Stopped: a signal arrived; the state is saved.
+    run.NotFinite: the loss was not finite; the state before is saved.
+  """
+  with run.open_run(workdir, config, COLUMNS, series="seed") as this_run:
+    if this_run.finished:
+      this_run.say("This run is finished already.")
+      return this_run.result
+    learner = build_learner(config)
+    examples = build_examples(config)
+    scaling = build_scaling(config, examples)
+    examples = scale_examples(examples, scaling)
+    test_set = build_test_set(config)
+
+    errors = None
+    step = this_run.restore(learner.trackables())
+    with this_run.progress(config.num_steps, step) as progress:
+      while step < config.num_steps:
+        step, losses = _advance(this_run, learner, examples, step)
+        progress.advance_to(step)
+        if _due(step, config.evaluate_every, config):
+          errors = evaluate(learner, scaling, test_set)
+          _log(this_run, step, losses, errors)
+        if _due(step, config.checkpoint_every, config):
+          this_run.save(learner.trackables(), step)
+        this_run.check_stop(learner.trackables(), step)
+    if errors is None:  # resumed behind the last step
+      errors = evaluate(learner, scaling, test_set)
+    _save_networks(this_run, learner, scaling)
+    _show_surface(this_run, learner, scaling)
+    this_run.finish(errors)
+    return errors
+
+
+def _advance(this_run, learner, examples, first):
+  """Trains up to the next step at which something else has to happen."""
+  config = this_run.config
+  last = min(
+    first + _STEPS_PER_CALL,
+    config.num_steps,
+    *(
+      (first // every + 1) * every
+      for every in (config.evaluate_every, config.checkpoint_every)
+    ),
+  )
+  data = [tf.constant(a) for a in batches(examples, config, first, last)]
+  before = learner.snapshot()
+  losses, bad = learner.train_steps(*data, tf.constant(last - first))
+  if bad >= 0:
+    _retreat(this_run, learner, data, before, first, int(bad))
+  return last, losses.numpy()
+
+
+def _retreat(this_run, learner, data, before, first, bad):
+  """Takes the last finite weights back, saves them and stops."""
+  # The update before can have left infinite weights behind a finite loss.
+  for kept in (bad, max(bad - 1, 0)):
+    learner.rewind(before)
+    learner.train_steps(*data, tf.constant(kept))
+    if learner.is_finite():
+      break
+  this_run.save(learner.trackables(), first + kept)
+  raise run.NotFinite(
+    f"the loss is not finite at step {first + bad} of {this_run.workdir}; the "
+    f"weights of step {first + kept} are kept. Lower --learning_rate or use "
+    "--scaling=standard in another --workdir."
+  )
+
+
+def _due(step, every, config):
+  return step % every == 0 or step == config.num_steps
+
+
+def _log(this_run, step, losses, errors):
+  for index, seed in enumerate(this_run.config.seed):
+    row = {name: values[index] for name, values in errors.items()}
+    row["train_loss"] = float(losses[index])
+    this_run.log(step, row, series=seed)
+
+
+def _save_networks(this_run, learner, scaling):
+  """Writes the trained networks as plain arrays, for figures and others."""
+  arrays = {
+    variable.name.split(":")[0]: variable.numpy()
+    for variable in learner.network.trainable_variables
+  }
+  path = os.path.join(this_run.workdir, "networks.npz")
+  np.savez(path, **arrays, **scaling._asdict())
+
+
+def _show_surface(this_run, learner, scaling):
+  """Puts a picture of the first seed's fitted surface into TensorBoard."""
+  config = this_run.config
+  function = benchmark_functions.get_function(config.function)
+  grid = regression_figures.Grid.over(function)
+  values, gradients = predict(learner, scaling, grid.points)
+  picture = regression_figures.draw_surface(
+    grid, values[0], gradients[0], f"{config.method}, {config.num_train} points"
+  )
+  this_run.log_image("surface", picture, config.num_steps)
+
+
+def load_networks(workdir, config):
+  """Reads the trained networks of a finished run.
+
+  Args:
+    workdir: folder of the run.
+    config: its `Config`.
+
+  Returns:
+    A `Learner` with the weights, and its `Scaling`.
+  """
+  learner = build_learner(config)
+  with np.load(
+    os.path.join(workdir, "networks.npz"), allow_pickle=False
+  ) as arrays:
+    for variable in learner.network.trainable_variables:
+      variable.assign(arrays[variable.name.split(":")[0]])
+    scaling = Scaling(*(arrays[name] for name in Scaling._fields))
+  return learner, scaling
+
+
+def run_workdir(command, config):
+  """The folder of one of a command's runs."""
+  parts = [str(getattr(config, name)) for name in command.swept]
+  return os.path.join(command.workdir, *parts)
+
+
+def main(argv):
+  """Trains every configuration that the command line names."""
+  command = command_line.parse(argv, Config, PRESETS, __doc__)
+  busy = 0
+  for config in command.configs:
+    workdir = run_workdir(command, config)
+    try:
+      result = train(config, workdir)
+    except run.Busy:
+      if not command.swept:
+        raise
+      busy += 1  # another process of the same command has this one
+      continue
+    except (run.Stopped, run.NotFinite) as stop:
+      print(stop, file=sys.stderr)
+      return getattr(stop, "code", 1)
+    print(
+      f"{config.function} {config.num_train} {config.method}: test MSE "
+      + " ".join(f"{value:.4g}" for value in result["test_mse"]),
+      flush=True,
+    )
+  if busy:
+    print(f"{busy} run(s) are being trained by another process.")
+  return 0
+
+
+if __name__ == "__main__":
+  command_line.run_main(main)
