@@ -63,23 +63,36 @@ class Config:
   )
   num_steps: int = setting(50_000, "updates of the weights", minimum=1)
   batch_size: int = setting(
-    100, "points per update, if there are more than full_batch", minimum=1
+    100,
+    "points per update, if there are more than full_batch",
+    minimum=1,
+    sweep=True,
   )
   full_batch: int = setting(
     1_000, "up to this many training points make one batch", minimum=0
   )
-  learning_rate: float = setting(3e-5, "of Adam", "SM §2", minimum=0)
+  learning_rate: float = setting(
+    3e-5, "of Adam", "SM §2", minimum=0, sweep=True
+  )
   hidden_sizes: tuple[int, ...] = setting(
     (256, 256), "ReLU units of each hidden layer", "§4.1", minimum=1
   )
   derivative_weight: float = setting(
-    1.0, "weight of the gradient's loss", "§4.1", minimum=0
+    1.0, "weight of the gradient's loss", "§4.1", minimum=0, sweep=True
+  )
+  derivative_loss: str = setting(
+    "l2",
+    "how the gradient is compared: l2 squared, l1 absolute differences",
+    "§4.1",
+    choices=("l2", "l1", "huber"),
+    sweep=True,
   )
   scaling: str = setting(
     "none",
     "standard trains on standardised points and values; errors are always "
     "reported in the function's own units",
     choices=("none", "standard"),
+    sweep=True,
   )
   num_test: int = setting(10_000, "test points", "SM §2", minimum=1)
   evaluate_every: int = setting(2_500, "steps between two tests", minimum=1)
@@ -95,6 +108,14 @@ class Config:
 PRESETS = {
   "paper": Config(),
   "desk": Config(),
+  # Two minutes: a larger learning rate shows the effect in fewer steps.
+  "quickstart": Config(
+    seed=(0, 1, 2),
+    num_steps=6_000,
+    learning_rate=3e-4,
+    evaluate_every=500,
+    checkpoint_every=2_000,
+  ),
   "smoke": Config(
     seed=(0, 1),
     num_steps=400,
@@ -125,12 +146,15 @@ class Scaling(typing.NamedTuple):
 class Learner:
   """Networks of several seeds, their optimizer and the compiled step."""
 
-  def __init__(self, method, seeds, hidden_sizes, learning_rate, weight):
+  def __init__(
+    self, method, seeds, hidden_sizes, learning_rate, weight=1.0, loss="l2"
+  ):
     self.network = RegressionMLP(2, seeds, hidden_sizes)
     self.optimizer = keras.optimizers.Adam(learning_rate)
     self.optimizer.build(self.network.trainable_variables)
     self._order = METHODS.index(method)
     self._weights = (1.0, weight)[: self._order + 1]
+    self._losses = ("l2", loss)[: self._order + 1]
     self._num_networks = len(seeds)
     # The optimizer's first state, to which `reset` returns.
     self._fresh = [variable.numpy() for variable in self.optimizer.variables]
@@ -167,8 +191,8 @@ class Learner:
     """Mean Sobolev loss of each network on its batch (Eq. 1), `[S]`."""
     predicted = derivatives(self.network, x, self._order)
     target = (y, dy)[: self._order + 1]
-    loss = sobolev_loss(predicted, target, self._weights).loss  # [S * B]
-    loss = tf.reshape(loss, [self._num_networks, -1])  # [S, B]
+    loss = sobolev_loss(predicted, target, self._weights, self._losses).loss
+    loss = tf.reshape(loss, [self._num_networks, -1])  # [S * B] to [S, B]
     return tf.reduce_mean(loss, axis=1)
 
   @tf.function(jit_compile=True)
@@ -211,19 +235,20 @@ class Learner:
 
 
 @functools.lru_cache(maxsize=8)
-def _learner(method, num_seeds, hidden_sizes, learning_rate, weight):
+def _learner(method, num_seeds, *settings):
   # One learner per kind of step: a sweep compiles each only once.
-  return Learner(method, range(num_seeds), hidden_sizes, learning_rate, weight)
+  return Learner(method, range(num_seeds), *settings)
 
 
 def build_learner(config):
-  """An untrained `Learner` for the configuration."""
+  """An untrained `Learner`; it reuses the last one of the same kind."""
   learner = _learner(
     config.method,
     len(config.seed),
     config.hidden_sizes,
     config.learning_rate,
     config.derivative_weight,
+    config.derivative_loss,
   )
   learner.reset(config.seed)
   return learner

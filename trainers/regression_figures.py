@@ -95,7 +95,8 @@ def _plot_column(figure, grid, values, gradients, title, limits, count, index):
   surface.tick_params(labelsize=6)
 
   field = figure.add_subplot(2, count, count + index)
-  field.contourf(x, y, height, levels=20, cmap="viridis", alpha=0.6)
+  levels = np.linspace(*limits, 21)
+  field.contourf(x, y, height, levels=levels, cmap="viridis", alpha=0.6)
   skip = slice(None, None, max(grid.size // _ARROWS, 1))
   arrows = np.asarray(gradients).reshape(grid.size, grid.size, 2)[skip, skip]
   # The lengths of arrows span orders of magnitude; direction is what is seen.

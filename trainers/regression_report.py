@@ -6,13 +6,16 @@ Reads every finished run below --workdir; trains nothing.
 """
 
 import csv
+import dataclasses
 import glob
 import json
 import os
 import sys
+import typing
 
 import numpy as np
 from absl import flags
+from scipy import stats
 
 from data import benchmark_functions
 from trainers import command_line, regression, regression_figures
@@ -30,45 +33,65 @@ _FIGURES = {
 _MEASURES = ("test_mse", "test_gradient_mse", "test_sobolev_distance")
 
 
+class Trained(typing.NamedTuple):
+  """A finished run: its folder, its `Config` and its result."""
+
+  folder: str
+  config: regression.Config
+  result: dict
+
+
 def read_runs(workdir):
   """Finds the finished runs below a folder.
 
   Returns:
-    dict from (function, num_train, method) to (folder, `Config`, result).
+    (runs, varied): dict from (function, num_train, ..., method) to `Trained`,
+    and the names of the settings in the key's middle: those, beside function,
+    num_train, method and seed, in which the runs differ.
 
   Raises:
-    CommandError: there is none, or two have the same key.
+    CommandError: there is none, or two have the same settings.
   """
-  runs = {}
+  found = []
   pattern = os.path.join(workdir, "**", "finished.json")
   for path in sorted(glob.glob(pattern, recursive=True)):
     folder = os.path.dirname(path)
-    with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-      fields = json.load(file)
-    config = regression.Config(
-      **{
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in fields.items()
-      }
-    )
+    config = _read_config(os.path.join(folder, "config.json"))
     with open(path, encoding="utf-8") as file:
-      result = json.load(file)
-    key = (config.function, config.num_train, config.method)
-    if key in runs:
-      raise command_line.CommandError(
-        f"{folder} and {runs[key][0]} are the same experiment; give a "
-        "--workdir that holds one of them."
-      )
-    runs[key] = (folder, config, result)
-  if not runs:
+      found.append(Trained(folder, config, json.load(file)))
+  if not found:
     raise command_line.CommandError(
       f"there is no finished run below {workdir}; train one first."
     )
+  varied = [
+    field.name
+    for field in dataclasses.fields(regression.Config)
+    if field.name not in ("function", "num_train", "method", "seed")
+    and len({getattr(run.config, field.name) for run in found}) > 1
+  ]
+  names = ("function", "num_train", *varied, "method")
+  runs = {}
+  for run in found:
+    key = tuple(getattr(run.config, name) for name in names)
+    if key in runs:
+      raise command_line.CommandError(
+        f"{run.folder} and {runs[key].folder} are the same experiment; give a "
+        "--workdir that holds one of them."
+      )
+    runs[key] = run
   order = list(benchmark_functions.FUNCTIONS)
-  return dict(
-    sorted(
-      runs.items(), key=lambda item: (order.index(item[0][0]), *item[0][1:])
-    )
+  keys = sorted(runs, key=lambda key: (order.index(key[0]), *key[1:]))
+  return {key: runs[key] for key in keys}, varied
+
+
+def _read_config(path):
+  with open(path, encoding="utf-8") as file:
+    fields = json.load(file)
+  return regression.Config(
+    **{
+      name: tuple(value) if isinstance(value, list) else value
+      for name, value in fields.items()
+    }
   )
 
 
@@ -90,17 +113,12 @@ def compare(regular, sobolev):
 
   Returns:
     (ratio, winner): the geometric mean of regular / sobolev, and the method
-    whose log error is lower by more than two standard errors of the paired
-    difference, or "none".
+    whose log error is lower at the 5 % level of a paired t-test, or "none".
   """
-  difference = np.log10(regular) - np.log10(sobolev)
-  mean = difference.mean()
-  if len(difference) > 1:
-    error = difference.std(ddof=1) / np.sqrt(len(difference))
-  else:
-    error = np.inf
+  logs = np.log10(regular), np.log10(sobolev)
+  mean = np.mean(logs[0] - logs[1])
   winner = "none"
-  if abs(mean) > 2 * error:
+  if len(regular) > 1 and stats.ttest_rel(*logs).pvalue < 0.05:
     winner = "sobolev" if mean > 0 else "regular"
   return 10**mean, winner
 
@@ -118,41 +136,55 @@ def _better(winner):
   return "no clear difference" if winner == "none" else f"{winner} better"
 
 
-def write_csv(path, runs):
+def write_csv(path, runs, varied):
   """Writes one row per trained network."""
   with open(path, "w", encoding="utf-8", newline="") as file:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(
-      ["function", "num_train", "method", "seed", "num_steps", *_MEASURES]
+      ["function", "num_train", *varied, "method", "seed", *_MEASURES]
     )
-    for key, (_, config, result) in runs.items():
-      for index, seed in enumerate(config.seed):
-        numbers = [f"{result[name][index]:.6g}" for name in _MEASURES]
-        writer.writerow([*key, seed, config.num_steps, *numbers])
+    for key, run in runs.items():
+      for index, seed in enumerate(run.config.seed):
+        numbers = [f"{run.result[name][index]:.6g}" for name in _MEASURES]
+        writer.writerow([*key, seed, *numbers])
 
 
-def make_table(runs):
-  """Renders the comparison as a Markdown table."""
-  lines = [
-    "| function | points | log10 test MSE, regular | log10 test MSE, Sobolev "
-    "| MSE ratio | gradient MSE ratio | verdict |",
-    "|---|---|---|---|---|---|---|",
+def make_table(runs, varied):
+  """Renders the comparison of the two methods as a Markdown table."""
+  columns = [
+    "function",
+    "points",
+    *(name.replace("_", " ") for name in varied),
+    "log10 test MSE, regular",
+    "log10 test MSE, Sobolev",
+    "MSE ratio",
+    "gradient MSE ratio",
+    "verdict",
   ]
-  for function, size, method in runs:
-    if method != "regular" or (function, size, "sobolev") not in runs:
+  rows = [columns, ["---"] * len(columns)]
+  for *settings, method in runs:
+    if method != "regular" or (*settings, "sobolev") not in runs:
       continue
-    regular = runs[function, size, "regular"][2]
-    sobolev = runs[function, size, "sobolev"][2]
+    regular = runs[*settings, "regular"].result
+    sobolev = runs[*settings, "sobolev"].result
     ratio, winner = compare(regular["test_mse"], sobolev["test_mse"])
     gradient_ratio, _ = compare(
       regular["test_gradient_mse"], sobolev["test_gradient_mse"]
     )
-    lines.append(
-      f"| {function} | {size:,} | {_spread(regular)} | {_spread(sobolev)} "
-      f"| {ratio:.3g} | {gradient_ratio:.3g} "
-      f"| {verdict(paper_claim(function, size), winner)} |"
+    function, size, *rest = settings
+    rows.append(
+      [
+        function,
+        f"{size:,}",
+        *map(str, rest),
+        _spread(regular),
+        _spread(sobolev),
+        f"{ratio:.3g}",
+        f"{gradient_ratio:.3g}",
+        verdict(paper_claim(function, size), winner),
+      ]
     )
-  return "\n".join(lines) + "\n"
+  return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def _spread(result):
@@ -172,8 +204,8 @@ def save_surfaces(output, runs):
       for method in regression.METHODS:
         if (name, size, method) not in runs:
           continue
-        folder, config, _ = runs[name, size, method]
-        learner, scaling = regression.load_networks(folder, config)
+        run = runs[name, size, method]
+        learner, scaling = regression.load_networks(run.folder, run.config)
         values, gradients = regression.predict(learner, scaling, grid.points)
         columns.append((f"{method}, {size} points", values[0], gradients[0]))
     path = os.path.join(output, f"figure{_FIGURES[name]}_{name}.png")
@@ -188,16 +220,21 @@ def _label(function, grid):
 
 
 def write_report(workdir, output):
-  """Writes results.csv, table.md and the figures; returns the table."""
-  runs = read_runs(workdir)
+  """Writes results.csv, table.md and the figures; returns the table.
+
+  Runs that differ in more than function, size, method and seed are a search:
+  they make a table with a column for each such setting, and no figures.
+  """
+  runs, varied = read_runs(workdir)
   os.makedirs(output, exist_ok=True)
-  write_csv(os.path.join(output, "results.csv"), runs)
-  table = make_table(runs)
+  write_csv(os.path.join(output, "results.csv"), runs, varied)
+  table = make_table(runs, varied)
   with open(os.path.join(output, "table.md"), "w", encoding="utf-8") as file:
     file.write(table)
-  errors = {key: result["test_mse"] for key, (_, _, result) in runs.items()}
-  regression_figures.save_figure2(os.path.join(output, "figure2.png"), errors)
-  save_surfaces(output, runs)
+  if not varied:
+    errors = {key: run.result["test_mse"] for key, run in runs.items()}
+    regression_figures.save_figure2(os.path.join(output, "figure2.png"), errors)
+    save_surfaces(output, runs)
   return table
 
 

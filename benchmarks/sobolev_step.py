@@ -1,0 +1,136 @@
+"""Times a training step of Figure 2's network against its rivals.
+
+    python -m benchmarks.sobolev_step [--output=results/benchmarks]
+
+The network is 2-256-256-1 with ReLU and Adam, at 20 and 100 points. All
+candidates take turns in one process; medians count. The rivals come with
+`pip install -r requirements-bench.txt`; one that is missing is left out.
+"""
+
+import importlib.util
+import os
+
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from benchmarks import rivals, timing
+from trainers.regression import Learner
+
+_OUTPUT = flags.DEFINE_string(
+  "output", None, "folder for sobolev_step.md; None prints the table alone"
+)
+_ROUNDS = flags.DEFINE_integer("rounds", 15, "rounds of each candidate")
+
+_NUM_STEPS = 100
+_SEEDS = 5
+_RIVALS = {
+  "JAX, lax.scan, jitted": ("jax", rivals.jax_steps, _NUM_STEPS),
+  "PyTorch, eager": ("torch", rivals.torch_steps, _NUM_STEPS),
+  "JENN": ("jenn", rivals.jenn_steps, 20),
+}
+_OURS = "sobolev_tf"
+_OURS_SEEDS = f"sobolev_tf, {_SEEDS} seeds side by side, per network"
+# Multiply-adds of one network and point, forward.
+_PRODUCTS = 2 * 256 + 256 * 256 + 256
+
+
+def make_examples(num_points):
+  """Smooth random labels: x `[B, 2]`, y `[B, 1]`, dy `[B, 1, 2]`, float32."""
+  x = np.random.default_rng(0).normal(size=[num_points, 2])
+  y = np.sin(x).sum(axis=1, keepdims=True)
+  dy = np.cos(x)[:, np.newaxis]
+  return tuple(array.astype(np.float32) for array in (x, y, dy))
+
+
+def our_steps(examples, method, num_networks):
+  """The trainer's own compiled step, on `num_networks` copies of the data."""
+  learner = Learner(
+    method, range(num_networks), rivals.HIDDEN, rivals.LEARNING_RATE
+  )
+  data = [
+    tf.constant(np.concatenate([array] * num_networks)[np.newaxis])
+    for array in examples
+  ]
+
+  def call():
+    losses, _ = learner.train_steps(*data, tf.constant(_NUM_STEPS))
+    losses.numpy()
+
+  return call
+
+
+def build_candidates(num_points):
+  """All candidates at one size: dict from (name, method) to (call, units)."""
+  examples = make_examples(num_points)
+  candidates = {}
+  for method in ("regular", "sobolev"):
+    candidates[_OURS, method] = our_steps(examples, method, 1), _NUM_STEPS
+    candidates[_OURS_SEEDS, method] = (
+      our_steps(examples, method, _SEEDS),
+      _NUM_STEPS * _SEEDS,
+    )
+    for name, (package, make, num_steps) in _RIVALS.items():
+      if importlib.util.find_spec(package):
+        call = make(*examples, method == "sobolev", num_steps)
+        candidates[name, method] = call, num_steps
+  return candidates
+
+
+def make_table(times, num_points, peak):
+  """Renders one size as Markdown.
+
+  Args:
+    times: microseconds per step, from (name, method).
+    num_points: points in the batch.
+    peak: the machine's GFLOP/s.
+  """
+  lines = [
+    f"| {num_points} points | regular, µs/step | Sobolev, µs/step "
+    "| Sobolev / regular | Sobolev step against ours | GFLOP/s "
+    "| share of sgemm |",
+    "|---|---|---|---|---|---|---|",
+  ]
+  ours = times[_OURS, "sobolev"]
+  for name in dict.fromkeys(name for name, _ in times):
+    regular, sobolev = times[name, "regular"], times[name, "sobolev"]
+    # Six matrix products per layer in a Sobolev step, three in a regular one.
+    rate = 6 * 2 * _PRODUCTS * num_points / sobolev / 1e3
+    lines.append(
+      f"| {name} | {regular:.0f} | {sobolev:.0f} | {sobolev / regular:.2f} "
+      f"| {sobolev / ours:.2f} | {rate:.0f} | {rate / peak:.0%} |"
+    )
+  return "\n".join(lines) + "\n"
+
+
+def main(argv):
+  """Prints the tables, and writes them if a folder is given."""
+  del argv
+  peak = timing.sgemm_gflops()
+  text = (
+    f"`python -m benchmarks.sobolev_step` on {timing.machine()}; "
+    f"sgemm {peak:.0f} GFLOP/s; medians of {_ROUNDS.value} rounds in turns.\n"
+  )
+  for num_points in (20, 100):
+    times = timing.interleaved(build_candidates(num_points), _ROUNDS.value)
+    text += "\n" + make_table(times, num_points, peak)
+  print(text)
+  missing = [
+    name
+    for name, (package, *_) in _RIVALS.items()
+    if not importlib.util.find_spec(package)
+  ]
+  if missing:
+    print(
+      f"Left out, because not installed: {'; '.join(missing)}. "
+      "pip install -r requirements-bench.txt"
+    )
+  if _OUTPUT.value:
+    os.makedirs(_OUTPUT.value, exist_ok=True)
+    path = os.path.join(_OUTPUT.value, "sobolev_step.md")
+    with open(path, "w", encoding="utf-8") as file:
+      file.write(text)
+
+
+if __name__ == "__main__":
+  app.run(main)

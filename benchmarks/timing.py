@@ -1,0 +1,47 @@
+"""Fair timing: candidates take turns, and the median of the rounds counts."""
+
+import os
+import statistics
+import time
+
+import numpy as np
+
+
+def interleaved(candidates, rounds=15):
+  """Times candidates in turns, so that a slow moment hits all of them.
+
+  Args:
+    candidates: dict from a name to (callable without arguments, units of work
+      that one call does); a call must not return before its work is done.
+    rounds: how often each is called.
+
+  Returns:
+    dict from a name to the median microseconds per unit of work.
+  """
+  for call, _ in candidates.values():
+    call()  # compile, allocate, fill caches
+  times = {name: [] for name in candidates}
+  for _ in range(rounds):
+    for name, (call, units) in candidates.items():
+      start = time.perf_counter()
+      call()
+      times[name].append((time.perf_counter() - start) / units * 1e6)
+  return {name: statistics.median(values) for name, values in times.items()}
+
+
+def sgemm_gflops(size=2048, rounds=7):
+  """The machine's rate of single-precision matrix products, in GFLOP/s."""
+  a = np.ones([size, size], np.float32)
+  product = np.empty_like(a)
+  rate = interleaved(
+    {"sgemm": (lambda: np.matmul(a, a, out=product), 1)}, rounds
+  )
+  return 2 * size**3 / rate["sgemm"] / 1e3
+
+
+def machine():
+  """One line about the machine."""
+  with open("/proc/cpuinfo", encoding="utf-8") as file:
+    models = [line for line in file if line.startswith("model name")]
+  model = models[0].split(":")[1].strip() if models else "unknown processor"
+  return f"{len(os.sched_getaffinity(0))} cores of {model}"
