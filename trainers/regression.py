@@ -189,7 +189,10 @@ class Learner:
 
   def losses(self, x, y, dy):
     """Mean Sobolev loss of each network on its batch (Eq. 1), `[S]`."""
-    predicted = derivatives(self.network, x, self._order)
+    if self._order:
+      predicted = self.network.value_and_gradient(x)
+    else:
+      predicted = (self.network(x),)
     target = (y, dy)[: self._order + 1]
     loss = sobolev_loss(predicted, target, self._weights, self._losses).loss
     loss = tf.reshape(loss, [self._num_networks, -1])  # [S * B] to [S, B]
