@@ -7,6 +7,11 @@ differentiated, w.r.t. parameters too: that is what Sobolev training needs.
 
 import tensorflow as tf
 
+# Up to this many rows a Jacobian is taken row by row. `batch_jacobian`, which
+# vectorises over more of them, has a training gradient that XLA compiles anew
+# at every call (seen in TensorFlow 2.21).
+_UNROLLED = 8
+
 
 def derivatives(f, x, order=1):
   """Computes f(x) and all its derivatives w.r.t. x up to `order`.
@@ -15,6 +20,10 @@ def derivatives(f, x, order=1):
   paper. Examples must be independent of each other: a network with
   BatchNormalization belongs in inference mode here, because in training mode
   an example's output depends on the whole batch.
+
+  Where more than 8 rows have to be differentiated (outputs at order 1, outputs
+  times inputs at order 2), leave `jit_compile` off when training: XLA would
+  compile every step anew. Projected derivatives have no such limit.
 
   Args:
     f: callable of one tensor `[B, *in]` that returns `[B, *out]`: a Sonnet
@@ -37,9 +46,10 @@ def derivatives(f, x, order=1):
     return _derivatives(f, x, order)
   # Scalar inputs [B] travel as [B, 1]: Jacobians want an input axis.
   full = _derivatives(lambda z: f(z[:, 0]), x[:, tf.newaxis], order)
-  return tuple(
-    tf.squeeze(term, axis=list(range(term.shape.rank - j, term.shape.rank)))
-    for j, term in enumerate(full)
+  # No axis to drop from the value: `squeeze` would read [] as "all of them".
+  return (full[0],) + tuple(
+    tf.squeeze(term, axis=list(range(-j, 0)))
+    for j, term in enumerate(full[1:], start=1)
   )
 
 
@@ -100,8 +110,8 @@ def project(full, directions):
   for order, term in enumerate(full[1:], start=1):
     if stacked:
       term = tf.expand_dims(term, 1)  # [B, 1, *out, *in, ...]
-    for v in directions[:order]:
-      term = _contract(term, v, kept=2 if stacked else 1)
+    for number, v in enumerate(directions[:order], start=1):
+      term = _contract(term, v, number, kept=2 if stacked else 1)
     projections.append(term)
   return tuple(projections)
 
@@ -138,7 +148,7 @@ def _value(f, x):
 def _derivatives(f, x, order):
   if order == 0:
     return (_value(f, x),)
-  with tf.GradientTape() as tape:
+  with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)
     lower = _derivatives(f, x, order - 1)
     rows = tf.reshape(lower[-1], [tf.shape(x)[0], -1])  # [B, M]
@@ -153,7 +163,7 @@ def _derivatives(f, x, order):
 def _projected(f, x, directions):
   if not directions:
     return (_value(f, x),)
-  with tf.GradientTape() as tape:
+  with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)
     lower = _projected(f, x, directions[:-1])
     order = len(directions)
@@ -191,36 +201,55 @@ def _check_direction(v, term, order, stacked):
 
 def _jacobian(tape, rows, x, order):
   """Differentiates rows `[B, M]`, example by example: `[B, M, *in]`."""
+  count = rows.shape[1]
   try:
-    if rows.shape[1] == 1:
-      # Examples are independent, so the gradient of the sum over the batch is
-      # each example's own gradient: no vectorised loop over outputs needed.
-      gradient = tape.gradient(rows, x)
-      if gradient is not None:
-        gradient = tf.expand_dims(gradient, 1)
+    # Examples are independent, so the gradient of the sum over the batch holds
+    # each example's own gradient.
+    if count is not None and count <= _UNROLLED:
+      gradients = [
+        tape.gradient(
+          rows,
+          x,
+          tf.zeros_like(rows) + tf.one_hot(row, count, dtype=rows.dtype),
+        )
+        for row in range(count)
+      ]
     else:
-      gradient = tape.batch_jacobian(rows, x)
+      gradients = [tape.gradient(rows, x)]  # only to see whether there is one
   except LookupError as error:
     raise ValueError(
       f"f uses an operation without a derivative of order {order}: {error}"
     ) from error
-  if gradient is not None:
-    return gradient
-  if order > 1:
+  if all(gradient is None for gradient in gradients):
+    if order == 1:
+      raise ValueError(
+        f"f(x) does not depend on x (shape {x.shape}) through differentiable "
+        "TensorFlow operations, so it has no gradient; for a function outside "
+        "TensorFlow use finite_differences."
+      )
     # The derivative below does not depend on x: f is a polynomial of lower
     # degree (a linear layer, say), and this derivative is exactly zero.
     shape = tf.concat([tf.shape(rows), tf.shape(x)[1:]], axis=0)
     return tf.zeros(shape, x.dtype)
-  raise ValueError(
-    f"f(x) does not depend on x (shape {x.shape}) through differentiable "
-    "TensorFlow operations, so it has no gradient; for a function outside "
-    "TensorFlow use finite_differences."
-  )
+  if len(gradients) == count:
+    return tf.stack(
+      [tf.zeros_like(x) if g is None else g for g in gradients], axis=1
+    )
+  return tape.batch_jacobian(rows, x)
 
 
-def _contract(term, v, kept):
+def _contract(term, v, number, kept):
   """Sums `term` `[B, (P,) *a, *rest]` over `*a` against `v` `[B, (P,) *a]`."""
   v = tf.cast(v, term.dtype)
+  wanted = v.shape[:kept].concatenate(term.shape[kept : v.shape.rank])
+  if not (
+    v.shape.is_compatible_with(wanted)
+    and v.shape[:1].is_compatible_with(term.shape[:1])
+  ):
+    raise ValueError(
+      f"direction {number} has shape {v.shape}, which does not fit a "
+      f"derivative whose remaining axes are {term.shape}."
+    )
   extra = term.shape.rank - v.shape.rank
   shape = tf.concat([tf.shape(v), tf.ones([extra], tf.int32)], axis=0)
   axes = list(range(kept, v.shape.rank))

@@ -105,12 +105,12 @@ def sobolev_loss(
     )
   total = tf.add_n(
     [
-      term if _rank(weight) else tf.cast(weight, term.dtype) * term
+      term if _rank(weight) else _cast(weight, term.dtype) * term
       for weight, term in zip(weights, terms, strict=True)
     ]
   )
   if example_weights is not None:
-    example_weights = tf.cast(example_weights, total.dtype)
+    example_weights = _cast(example_weights, total.dtype)
     if not example_weights.shape.is_compatible_with(total.shape):
       raise ValueError(
         f"example_weights must have shape {total.shape}, one weight per "
@@ -134,7 +134,7 @@ def _term(predicted, target, loss, weights, reduction, delta):
   elif loss in ("l2", "norm"):
     elements = tf.square(difference)
   elif loss == "huber":
-    delta = tf.cast(delta, difference.dtype)
+    delta = _cast(delta, difference.dtype)
     elements = tf.where(
       magnitude <= delta,
       0.5 * tf.square(difference),
@@ -158,6 +158,12 @@ def _safe_sqrt(x):
   return tf.where(positive, tf.sqrt(tf.where(positive, x, 1)), 0)
 
 
+def _cast(value, dtype):
+  # Without the hint a Python number would pass through float32 on its way to
+  # float64, and 0.1 would become 0.100000001.
+  return tf.cast(tf.convert_to_tensor(value, dtype_hint=dtype), dtype)
+
+
 def _rank(weight):
   return tf.convert_to_tensor(weight).shape.rank
 
@@ -166,14 +172,14 @@ def _component_weights(value, term, weight, output_weights, order):
   """Combines array weights into one that broadcasts to `term`, or None."""
   combined = None
   if _rank(weight):
-    combined = tf.cast(weight, term.dtype)
+    combined = _cast(weight, term.dtype)
     if not combined.shape.is_compatible_with(term.shape[1:]):
       raise ValueError(
         f"weights[{order}] must be a number or have shape {term.shape[1:]}, "
         f"but it has shape {combined.shape}."
       )
   if output_weights is not None:
-    output_weights = tf.cast(output_weights, term.dtype)
+    output_weights = _cast(output_weights, term.dtype)
     out = value.shape[1:]
     if not output_weights.shape.is_compatible_with(out):
       raise ValueError(

@@ -1,0 +1,407 @@
+"""`SobolevModel`, the Keras way into Sobolev training."""
+
+import inspect
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sobolev_tf import labels as labels_lib
+from sobolev_tf import objective, weight_schedules
+from sobolev_tf.derivatives import derivatives
+from sobolev_tf.losses import LOSSES
+from sobolev_tf.network_model import NetworkModel
+from sobolev_tf.scaling import Scaling
+
+# Evaluation draws its directions at this step, so that two evaluations of the
+# same weights agree; training never takes it.
+_EVALUATION_STEP = -1
+
+
+@keras.saving.register_keras_serializable(package="sobolev_tf")
+class SobolevModel(NetworkModel):
+  """Fits a network to values and derivatives (Eq. 1 and 2 of the paper).
+
+  A `keras.Model` around a network of your own. It has compile, fit, evaluate,
+  predict, callbacks, `tf.data` and strategies as every Keras model has; labels
+  are `(y, dy)` or `(y, dy, d2y)`:
+
+  ```python
+  x = np.random.uniform(-1, 1, [200, 2])  # [N, *in]
+  y = np.sin(3 * x[:, 0]) * x[:, 1]  # [N] or [N, *out]
+  dy = np.stack(  # [N, *in] or [N, *out, *in]
+    [3 * np.cos(3 * x[:, 0]) * x[:, 1], np.sin(3 * x[:, 0])], axis=1
+  )
+  dense = keras.layers.Dense
+  network = keras.Sequential([dense(64, "tanh"), dense(64, "tanh"), dense(1)])
+  model = sobolev_tf.SobolevModel(network, scaling="standard")
+  model.compile(keras.optimizers.Adam(3e-3), derivative_weights=1.0)
+  model.fit(x, (y, dy), epochs=100, verbose=0)
+  y_new, dy_new = model.predict_with_derivatives([[0.5, 0.5]])
+  ```
+
+  The loss of an example is `l(y) + sum_j w_j l_j(Dj)`, with `sobolev_loss` for
+  each term, in scaled units (see `Scaling`); a batch's loss is the mean over
+  its examples (the paper leaves this open), over the global batch under a
+  strategy. NaN in a label means "unknown". `sample_weight` `[N]` multiplies
+  each example's loss; the mean still divides by the number of examples, as
+  Keras does. Regularisation losses of a Keras network are added.
+
+  Metrics, in the user's units and without NaN labels: `loss`, `value_mse`,
+  `d1_mse`, `d2_mse`, ...: means over examples and components, not weighted by
+  `sample_weight`. With projections, `dj_mse` is estimated from the drawn
+  projections (exact for one output at order 1, unbiased where all components
+  have one scale). A callback that monitors one of them needs `mode="min"`.
+  Metrics given to `compile` see the values only.
+
+  A derivative weight that is the plain number 0 switches that order off:
+  training neither differentiates the network nor wants labels for it, and
+  reports no `dj_mse` for it. `evaluate` measures every order it has labels of.
+
+  Examples must be independent of each other: a network with trainable
+  BatchNormalization is refused as soon as derivatives are trained. A Sonnet
+  module is called with x alone.
+
+  Saving: with a Keras network everything, `model.save("x.keras")` and
+  `keras.models.load_model` included. With a Sonnet network use
+  `save_weights("x.weights.h5")` or `tf.train.Checkpoint(model=model)`.
+
+  Keras converts NumPy arrays to `keras.config.floatx()`: for float64 training
+  set that to "float64", or pass a `tf.data.Dataset`.
+  """
+
+  def __init__(
+    self,
+    network,
+    order=1,
+    num_projections=None,
+    scaling=None,
+    seed=0,
+    **kwargs,
+  ):
+    """Wraps a network.
+
+    Args:
+      network: maps `[B, *in]` to `[B, *out]`: a Keras layer or model, or a
+        Sonnet module, built or not yet built.
+      order: highest order of derivatives to match.
+      num_projections: None matches full derivatives, Eq. (1). A number P
+        matches P random projections per example instead, Eq. (2), averaged
+        over P (for loss "norm": the root of the mean square); directions are
+        drawn in scaled units and are a function of (seed, optimizer step);
+        XLA (`jit_compile=True`) draws other ones, as repeatably.
+      scaling: None, "standard" or "dml", see `Scaling`. It is fitted by
+        `adapt`, or to the training data by the first `fit`.
+      seed: integer, of the random directions.
+      **kwargs: `name`, `dtype`, `trainable`, as of any Keras model; `dtype`
+        defaults to the network's.
+
+    Raises:
+      ValueError: an argument is out of its range.
+    """
+    if order < 1 or (num_projections is not None and num_projections < 1):
+      raise ValueError(
+        "order must be at least 1 and num_projections None or at least 1, but "
+        f"they are {order} and {num_projections}."
+      )
+    super().__init__(network, **kwargs)
+    self.order = order
+    self.num_projections = num_projections
+    self.scaling = Scaling(scaling, order, dtype=self.dtype, name="scaling")
+    self.seed = seed
+    self._error_metrics = [
+      keras.metrics.MeanSquaredError(name=name)
+      for name in ["value_mse"] + [f"d{j}_mse" for j in range(1, order + 1)]
+    ]
+    self._predict_terms = None
+
+  def build(self, input_shape):
+    """Builds the network and the scaling for x of `input_shape`."""
+    input_shape = (None, *input_shape[1:])
+    self._value_shape = self.build_network(input_shape)
+    self.scaling.build(input_shape, self._value_shape)
+
+  def compile(
+    self,
+    optimizer="adam",
+    loss="l2",
+    derivative_losses="l2",
+    derivative_weights=1.0,
+    **kwargs,
+  ):
+    """Chooses losses and weights; the rest is as in `keras.Model.compile`.
+
+    Args:
+      optimizer: a Keras optimizer.
+      loss: the value's loss: "l1", "l2", "norm" or "huber" of `sobolev_loss`.
+        Keras' "mse" is not among them: it averages over the outputs, where
+        "l2" sums over them as the paper does.
+      derivative_losses: the same for derivatives, one for all orders or a
+        sequence with one per order.
+      derivative_weights: one weight for all derivative orders, or a sequence
+        with one per order. A weight is a number, or a schedule of the
+        optimizer step: a `keras.optimizers.schedules.LearningRateSchedule` or
+        any callable of TensorFlow operations; the step is a float32 scalar.
+      **kwargs: of `keras.Model.compile`, except `loss_weights`.
+
+    Raises:
+      ValueError: a loss or a weight is not one.
+    """
+    if kwargs.get("loss_weights") is not None:
+      raise ValueError(
+        "SobolevModel has no loss_weights; use derivative_weights to weigh "
+        "the derivatives against the value."
+      )
+    if isinstance(derivative_losses, str):
+      derivative_losses = [derivative_losses] * self.order
+    losses = (loss, *derivative_losses)
+    if len(losses) != self.order + 1:
+      raise ValueError(
+        f"derivative_losses has {len(losses) - 1} entries for order "
+        f"{self.order}; give one name for all orders, or one per order."
+      )
+    for name in losses:
+      if name not in LOSSES:
+        raise ValueError(
+          f"losses must be among {', '.join(LOSSES)}, but one is {name!r}."
+        )
+    weights = weight_schedules.one_per_order(derivative_weights, self.order)
+    super().compile(optimizer, **kwargs)
+    self._losses_by_order = losses
+    self._weights_by_order = weights
+
+  def get_compile_config(self):
+    """As in Keras: what `compile_from_config` takes."""
+    config = super().get_compile_config()
+    if config:
+      config.pop("loss_weights", None)
+      config.update(
+        loss=self._losses_by_order[0],
+        derivative_losses=list(self._losses_by_order[1:]),
+        derivative_weights=weight_schedules.serialize_weights(
+          self._weights_by_order
+        ),
+      )
+    return config
+
+  def compile_from_config(self, config):
+    """As in Keras: compiles a model that is being loaded."""
+    self.compile(**keras.saving.deserialize_keras_object(config))
+    if self.optimizer is not None and self.built:
+      self.optimizer.build(self.trainable_variables)
+
+  def get_config(self):
+    """As in Keras; a Sonnet network has no config and raises."""
+    return {
+      **super().get_config(),
+      "order": self.order,
+      "num_projections": self.num_projections,
+      "scaling": self.scaling.kind,
+      "seed": self.seed,
+    }
+
+  def adapt(self, x, y=None, steps=None):
+    """Fits the scaling to training data; `fit` does so if nobody did.
+
+    Args:
+      x: array `[N, *in]`, or a `tf.data.Dataset` or `keras.utils.PyDataset` of
+        `(x, labels)` batches.
+      y: y or `(y, dy, ...)` where x is an array; NaN labels are ignored.
+      steps: how many batches to use of a data set; None means all.
+
+    Raises:
+      ValueError: there is no scaling to fit, or the data is unsuitable.
+    """
+    if self.scaling.kind is None:
+      raise ValueError(
+        "this model has scaling=None, so there is nothing to adapt; construct "
+        'it with scaling="standard" or "dml".'
+      )
+    self._build_for(x)
+
+    def matched():
+      for inputs, labels in labels_lib.label_batches(x, y, steps):
+        inputs = tf.cast(inputs, tf.float64)
+        shape = inputs.shape[:1].concatenate(self._value_shape[1:])
+        yield (
+          inputs.numpy(),
+          labels_lib.match_labels(
+            labels, shape, inputs.shape, tf.float64, self.order
+          ),
+        )
+
+    self.scaling.adapt(matched())
+
+  def fit(self, x=None, y=None, *args, **kwargs):
+    """As `keras.Model.fit`; fits the scaling first unless that is done.
+
+    The part that `validation_split` sets aside takes no part in the scaling.
+    """
+    given = inspect.signature(keras.Model.fit).bind(self, x, y, *args, **kwargs)
+    self._assert_compile_called("fit")
+    if isinstance(given.arguments.get("sample_weight"), (list, tuple)):
+      raise ValueError(
+        "sample_weight must be one array [N] that weighs whole examples, but "
+        "it is a sequence; weigh orders with derivative_weights."
+      )
+    self._build_for(x)
+    if not self.scaling.adapted:
+      known_x, known_y = x, y
+      split = given.arguments.get("validation_split", 0.0)
+      if split and given.arguments.get("validation_data") is None:
+        end = int(math.floor(len(x) * (1.0 - split)))
+        known_x, known_y = keras.tree.map_structure(lambda a: a[:end], (x, y))
+      self.adapt(known_x, known_y, given.arguments.get("steps_per_epoch"))
+    if self.built and not self.optimizer.built:
+      # Built now, the optimizer's state can be restored by callbacks before
+      # the first step.
+      with self.distribute_strategy.scope():
+        self.optimizer.build(self.trainable_variables)
+    return super().fit(x, y, *args, **kwargs)
+
+  def call(self, x, training=None):
+    """Values `[B, *out]` at x `[B, *in]`, both in the user's units."""
+    z = self.scaling.scale_inputs(x)
+    return self.scaling.unscale((self.evaluate_network(z, training),))[0]
+
+  def train_step(self, data):
+    """One optimizer step on a batch; returns the metrics."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    order = weight_schedules.highest_active_order(self._weights_by_order)
+    if order:
+      self.refuse_coupled_examples()
+    batch = objective.global_batch(x)
+    with tf.GradientTape() as tape:
+      comparison, losses = self._compare(
+        x, y, sample_weight, order, batch, self.optimizer.iterations, True
+      )
+      additional = self._regularisation(losses.dtype)
+      replicas = self.distribute_strategy.num_replicas_in_sync
+      loss = tf.reduce_sum(losses) / tf.cast(batch[2], losses.dtype)
+      loss = loss + additional / replicas
+      loss = self.optimizer.scale_loss(loss)
+    variables = self.trainable_weights
+    self.optimizer.apply(tape.gradient(loss, variables), variables)
+    logs = self._update_metrics(
+      x, y, sample_weight, comparison, losses + additional
+    )
+    measured = {f"d{j}_mse" for j in range(1, order + 1)}
+    unmeasured = {f"d{j}_mse" for j in range(1, self.order + 1)} - measured
+    return {name: logs[name] for name in logs if name not in unmeasured}
+
+  def test_step(self, data):
+    """Measures a batch; returns the metrics."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    order = weight_schedules.highest_active_order(self._weights_by_order)
+    given = len(y) - 1 if isinstance(y, (list, tuple)) else 0
+    comparison, losses = self._compare(
+      x,
+      y,
+      sample_weight,
+      max(order, min(given, self.order)),
+      objective.global_batch(x),
+      _EVALUATION_STEP,
+      False,
+    )
+    additional = self._regularisation(losses.dtype)
+    return self._update_metrics(
+      x, y, sample_weight, comparison, losses + additional
+    )
+
+  def compute_metrics(self, x, y, y_pred, sample_weight=None):
+    """As in Keras; metrics given to `compile` see the values alone."""
+    if isinstance(y, (list, tuple)):
+      y = y[0]
+    if isinstance(sample_weight, (list, tuple)):
+      sample_weight = sample_weight[0]  # Keras repeats it for each label.
+    if y.shape.rank != y_pred.shape.rank:
+      y = tf.reshape(y, tf.shape(y_pred))  # One output, its axis left out.
+    return super().compute_metrics(x, y, y_pred, sample_weight)
+
+  def predict_with_derivatives(self, x, batch_size=1024):
+    """Values and derivatives in the user's units.
+
+    Args:
+      x: array `[N, *in]`.
+      batch_size: how many examples to differentiate at once.
+
+    Returns:
+      Tuple of arrays `(y, dy, ...)` up to the model's order: y `[N, *out]`,
+      dy `[N, *out, *in]`, d2y `[N, *out, *in, *in]`, with the output axes that
+      the network has.
+    """
+    x = tf.convert_to_tensor(np.asarray(x), self.compute_dtype)
+    if not self.built:
+      self(x[:1])
+    if self._predict_terms is None:
+      signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype)]
+      compiled = tf.function(self._derive, input_signature=signature)
+      # Hidden in a function: a checkpoint would track a tf.function.
+      self._predict_terms = lambda rows: compiled(rows)
+    batches = [
+      self._predict_terms(x[start : start + batch_size])
+      for start in range(0, max(x.shape[0], 1), batch_size)
+    ]
+    return tuple(
+      np.concatenate([term.numpy() for term in terms])
+      for terms in zip(*batches, strict=True)
+    )
+
+  def _derive(self, x):
+    def network(z):
+      return self.evaluate_network(z, False)
+
+    z = self.scaling.scale_inputs(x)
+    return self.scaling.unscale(derivatives(network, z, self.order))
+
+  def _compare(self, x, y, sample_weight, order, batch, step, training):
+    """Compares a batch with its labels: (Comparison, losses `[B]`)."""
+    x = tf.cast(x, self.compute_dtype)
+    directions = None
+    if self.num_projections is not None:
+      seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
+      directions = objective.draw_directions(
+        batch, self.num_projections, seed, x.dtype
+      )
+    comparison = objective.compare(
+      lambda z: self.evaluate_network(z, training),
+      x,
+      y,
+      self.scaling,
+      order,
+      self.order,
+      self._value_shape,
+      directions,
+    )
+    step = self.optimizer.iterations
+    weights = [
+      weight_schedules.weight_at(weight, step, x.dtype)
+      for weight in self._weights_by_order
+    ]
+    return comparison, objective.example_losses(
+      comparison, self.scaling, self._losses_by_order, weights, sample_weight
+    )
+
+  def _regularisation(self, dtype):
+    return sum(
+      (tf.cast(tf.reduce_sum(loss), dtype) for loss in self.losses),
+      tf.zeros([], dtype),
+    )
+
+  def _update_metrics(self, x, y, sample_weight, comparison, losses):
+    self._loss_tracker.update_state(losses)
+    for metric, (errors, known) in zip(
+      self._error_metrics,
+      objective.known_errors(comparison, self.scaling),
+      strict=False,
+    ):
+      metric.update_state(tf.zeros_like(errors), errors, sample_weight=known)
+    value = self.scaling.unscale(comparison.predicted[:1])[0]
+    return self.compute_metrics(x, y, value, sample_weight)
+
+  def _build_for(self, x):
+    shape = labels_lib.input_shape_of(x)
+    if not self.built and shape is not None:
+      with self.distribute_strategy.scope():
+        self.build(shape)
