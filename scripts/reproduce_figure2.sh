@@ -16,18 +16,6 @@ case "$PRESET" in
   *) fail "PRESET is $PRESET; use smoke, desk or paper." ;;
 esac
 
-# The networks are small: one single-threaded process per processor trains more
-# of them in an hour than one process with many threads. The processes share
-# the work: each takes the next run that no other one has.
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null || true; wait || true' INT TERM
-for _ in $(seq "$(nproc)"); do
-  TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
-    python -m trainers.regression --preset="$PRESET" --function=all \
-    --num_train=20,100,10000 --method=all --workdir="$WORKDIR" &
-  pids+=($!)
-done
-for pid in "${pids[@]}"; do
-  wait "$pid"
-done
+on_every_processor python -m trainers.regression --preset="$PRESET" \
+  --function=all --num_train=20,100,10000 --method=all --workdir="$WORKDIR"
 python -m trainers.regression_report --workdir="$WORKDIR" --output="$OUTPUT"

@@ -7,7 +7,9 @@ from it here. Only `main` sees flags.
 import dataclasses
 import difflib
 import itertools
+import os
 import sys
+import textwrap
 import typing
 
 from absl import flags
@@ -181,30 +183,38 @@ def _not_one_of(name, value, choices):
 
 
 def _help(program, config_class, presets, description, extra):
+  name = os.path.splitext(os.path.basename(program))[0]
   first = next(iter(presets))
-  lines = [
-    description,
-    "",
-    f"usage: {program} --workdir=DIR [--preset=NAME] [--FLAG=VALUE ...]",
-    "",
-    "  --workdir=DIR",
-    "      folder of the run; the same command again resumes it",
-    f"  --preset={'|'.join(presets)}",
-    f"      where the other defaults come from (default: {first})",
+  entries = [
+    ("workdir=DIR", "folder of the run; the same command again resumes it"),
+    (
+      f"preset={_listed(presets)}",
+      f"where the other defaults come from (default: {first})",
+    ),
+    *(
+      (flag, f"{text} (default: {value})")
+      for flag, (value, text) in extra.items()
+    ),
   ]
-  for name, (default, text) in extra.items():
-    lines += [f"  --{name}", f"      {text} (default: {default})"]
   for field in dataclasses.fields(config_class):
     choices = field.metadata.get("choices")
-    lines.append(
-      f"  --{field.name}" + (f"={_listed(choices)}" if choices else "")
-    )
-    text = field.metadata["description"]
+    flag = field.name + (f"={_listed(choices)}" if choices else "")
     if field.metadata.get("sweep"):
-      text += "; several values, separated by commas, make several runs"
-    lines.append(f"      {text}")
-    lines.append(
-      f"      {_defaults(field, presets)}; {field.metadata['source']}"
+      flag += ",..." + (" or all" if choices else "")
+    text = field.metadata["description"]
+    source = field.metadata["source"]
+    entries.append((flag, f"{text} ({_defaults(field, presets)}; {source})"))
+  lines = [
+    description.strip(),
+    "",
+    f"usage: python -m trainers.{name} --workdir=DIR [--FLAG=VALUE ...]",
+    "A flag that ends in ,... takes several values and makes a run for each.",
+    "",
+  ]
+  for flag, text in entries:
+    lines.append(f"  --{flag}")
+    lines += textwrap.wrap(
+      text, 78, initial_indent=" " * 6, subsequent_indent=" " * 6
     )
   return "\n".join(lines)
 

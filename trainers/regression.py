@@ -1,7 +1,7 @@
 """Regression on the seven optimisation benchmarks (paper §4.1, Figure 2).
 
-    python -m trainers.regression --preset=paper --function=styblinski_tang \
-        --num_train=20 --method=sobolev --seed=0 --workdir=DIR
+    python -m trainers.regression --function=styblinski_tang --num_train=20
+        --method=sobolev --seed=0 --workdir=DIR
 
 Networks that differ in their seed alone are trained side by side, as one
 batched step: `--seed=0,1,2,3,4`.

@@ -203,9 +203,11 @@ class Run:
 
   def _on_signal(self, number, frame):
     del frame
-    if self._signal is not None:
+    # A second Ctrl-C means now. SIGTERM may follow the first one: a script's
+    # processes get both.
+    if number == signal.SIGINT and self._signal == signal.SIGINT:
       raise KeyboardInterrupt
-    self._signal = number
+    self._signal = self._signal or number
 
   def _close(self):
     for writer in self._writers.values():

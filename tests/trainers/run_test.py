@@ -249,7 +249,7 @@ def test_help_explains_every_flag_with_default_and_source(capsys):
   with pytest.raises(SystemExit) as exit_:
     regression.main(["regression", "--help"])
   assert exit_.value.code == 0
-  text = capsys.readouterr().out
+  text = " ".join(capsys.readouterr().out.split())
   for field in regression.Config.__dataclass_fields__.values():
     assert f"--{field.name}" in text
     assert field.metadata["description"] in text
