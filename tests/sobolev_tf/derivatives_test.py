@@ -73,6 +73,38 @@ def test_graph_and_compiled_code_equal_eager_code(compiled):
   _close(graph(x), derivatives(f, x, 2))
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_projections_and_their_training_gradient_equal_eager_code(compiled):
+  x = tf.constant(_points((4, 3)))
+  weights = tf.Variable(_points((3, 2), seed=1))
+  v = [tf.constant(_points((4, 2), seed=2)), tf.constant(_points((4, 3)))]
+
+  def step():
+    with tf.GradientTape() as tape:
+      terms = projected_derivatives(
+        lambda z: tf.sin(tf.matmul(z, weights)), x, v
+      )
+      loss = tf.add_n([tf.reduce_sum(term**2) for term in terms])
+    return terms, tape.gradient(loss, weights)
+
+  graph = tf.function(step, jit_compile=compiled)
+  (terms, gradient), (eager_terms, eager_gradient) = graph(), step()
+  _close(terms, eager_terms)
+  np.testing.assert_allclose(gradient, eager_gradient, rtol=1e-12)
+
+
+def test_a_jacobian_of_many_rows_equals_one_taken_row_by_row():
+  x, w = tf.constant(_points((4, 3))), _points((3, 20), seed=1)
+
+  def f(z):
+    return tf.sin(tf.matmul(z, w))
+
+  whole = derivatives(f, x, 2)
+  for first in (0, 8, 16):
+    part = derivatives(lambda z, a=first: f(z)[:, a : a + 8], x, 2)
+    _close(part, [term[:, first : first + 8] for term in whole])
+
+
 def test_unknown_batch_size_in_a_graph_keeps_the_other_shapes():
   f = _exponential(_points((2, 3), seed=1))
 
