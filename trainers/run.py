@@ -30,6 +30,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
@@ -144,13 +145,12 @@ class Run:
     """Marks the run as complete.
 
     Args:
-      result: dict of the final numbers, JSON-compatible.
+      result: dict of the final numbers; a list has one entry per series.
     """
     with self._writer("").as_default():
       hparams.hparams(_flat(dataclasses.asdict(self.config)))
-      for name, value in result.items():
-        if isinstance(value, float):
-          tf.summary.scalar(f"result/{name}", value, step=0)
+      for name, value in result.items():  # the mean of several series
+        tf.summary.scalar(f"result/{name}", np.mean(value), step=0)
     for writer in self._writers.values():
       writer.flush()
     self.result = result

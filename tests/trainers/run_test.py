@@ -9,6 +9,9 @@ import time
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import (
+  EventAccumulator,
+)
 
 from trainers import checkpoints, regression
 from trainers.command_line import CommandError
@@ -262,3 +265,14 @@ def test_single_run_is_refused_in_a_folder_of_several(tmp_path):
   run_here(tmp_path, *several, "--method=all", "--num_steps=100")
   with pytest.raises(CommandError, match="several runs in its subfolders"):
     run_here(tmp_path, *_SETTINGS)
+
+
+def test_tensorboard_shows_each_seed_the_surface_and_the_result(tmp_path):
+  run_here(tmp_path, *_SETTINGS)
+  events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+  tags = events.Tags()["tensors"]
+  assert "surface" in tags and "result/test_mse" in tags
+  for seed in (0, 1):
+    folder = str(tmp_path / "tensorboard" / f"seed_{seed}")
+    curve = EventAccumulator(folder).Reload().Tensors("test_mse")
+    assert [event.step for event in curve] == [100, 200, 300, 400]
