@@ -108,32 +108,35 @@ def compare(regular, sobolev):
   """Compares the test errors of the two methods seed by seed.
 
   Args:
-    regular: test MSE of each seed.
+    regular: test error of each seed.
     sobolev: the same for Sobolev training; same seeds, same points.
 
   Returns:
-    (ratio, winner): the geometric mean of regular / sobolev, and the method
-    whose log error is lower at the 5 % level of a paired t-test, or "none".
+    (ratio, p): the geometric mean of regular / sobolev, and the p-value of a
+    paired t-test on the logarithms (1 for a single seed).
   """
   logs = np.log10(regular), np.log10(sobolev)
-  mean = np.mean(logs[0] - logs[1])
-  winner = "none"
-  if len(regular) > 1 and stats.ttest_rel(*logs).pvalue < 0.05:
-    winner = "sobolev" if mean > 0 else "regular"
-  return 10**mean, winner
+  ratio = 10 ** np.mean(logs[0] - logs[1])
+  p = stats.ttest_rel(*logs).pvalue if len(regular) > 1 else 1.0
+  return ratio, p
 
 
-def verdict(claim, winner):
-  """One phrase: does the measurement agree with the paper's claim?"""
+def verdict(claim, ratio, p):
+  """One phrase: does the measurement agree with the paper's claim?
+
+  Args:
+    claim: the method that the paper says is better, or None.
+    ratio: regular error / Sobolev error.
+    p: p-value of their difference; below 0.05 it counts as one.
+  """
+  winner = "sobolev" if ratio > 1 else "regular"
+  if p >= 0.05:
+    return f"not settled by these seeds (p = {p:.2f})"
   if claim is None:
-    return f"paper silent; {_better(winner)}"
+    return f"paper silent: {winner} better"
   if winner == claim:
-    return f"as in the paper: {_better(winner)}"
-  return f"NOT as in the paper: {_better(winner)}"
-
-
-def _better(winner):
-  return "no clear difference" if winner == "none" else f"{winner} better"
+    return f"as in the paper: {winner} better"
+  return f"NOT as in the paper: {winner} better"
 
 
 def write_csv(path, runs, varied):
@@ -169,7 +172,6 @@ def make_table(runs, varied):
     regular = runs[*settings, "regular"].result
     sobolev = runs[*settings, "sobolev"].result
     ratios = [compare(regular[name], sobolev[name]) for name in _MEASURES]
-    winner = ratios[0][1]
     function, size, *rest = settings
     rows.append(
       [
@@ -179,7 +181,7 @@ def make_table(runs, varied):
         _spread(regular),
         _spread(sobolev),
         *(f"{ratio:.3g}" for ratio, _ in ratios),
-        verdict(paper_claim(function, size), winner),
+        verdict(paper_claim(function, size), *ratios[0]),
       ]
     )
   return "".join(f"| {' | '.join(row)} |\n" for row in rows)
