@@ -6,9 +6,14 @@ import time
 
 import numpy as np
 
+_PAUSE = 0.3  # seconds
+
 
 def interleaved(candidates, rounds=15):
   """Times candidates in turns, so that a slow moment hits all of them.
+
+  Before each measurement comes a pause, in which the threads of the candidate
+  before go to sleep (some spin for a while), and a call that is not counted.
 
   Args:
     candidates: dict from a name to (callable without arguments, units of work
@@ -23,6 +28,8 @@ def interleaved(candidates, rounds=15):
   times = {name: [] for name in candidates}
   for _ in range(rounds):
     for name, (call, units) in candidates.items():
+      time.sleep(_PAUSE)
+      call()
       start = time.perf_counter()
       call()
       times[name].append((time.perf_counter() - start) / units * 1e6)
