@@ -97,14 +97,14 @@ def torch_steps(x, y, dy, sobolev, num_steps):
   return call
 
 
-def jenn_steps(x, y, dy, sobolev, num_steps):
-  """JENN: NumPy, its own Adam; gamma = 0 leaves the partials out."""
+def jenn_steps(x, y, dy, sobolev, num_steps, activation="relu"):
+  """JENN: NumPy, with its own Adam; its default activation is tanh."""
   import jenn
 
   # JENN keeps examples in columns; `max_iter` counts updates per batch.
   x, y = x.T.astype(np.float64), y.T.astype(np.float64)
   partials = dy.transpose(1, 2, 0).astype(np.float64) if sobolev else None
-  model = jenn.NeuralNet([len(x), *HIDDEN, 1], hidden_activation="relu")
+  model = jenn.NeuralNet([len(x), *HIDDEN, 1], hidden_activation=activation)
 
   def call():
     model.fit(

@@ -7,6 +7,7 @@ candidates take turns in one process; medians count. The rivals come with
 `pip install -r requirements-bench.txt`; one that is missing is left out.
 """
 
+import functools
 import importlib.util
 import os
 
@@ -27,7 +28,12 @@ _SEEDS = 5
 _RIVALS = {
   "JAX, lax.scan, jitted": ("jax", rivals.jax_steps, _NUM_STEPS),
   "PyTorch, eager": ("torch", rivals.torch_steps, _NUM_STEPS),
-  "JENN": ("jenn", rivals.jenn_steps, 20),
+  "JENN, ReLU": ("jenn", rivals.jenn_steps, 20),
+  "JENN, its default tanh": (
+    "jenn",
+    functools.partial(rivals.jenn_steps, activation="tanh"),
+    20,
+  ),
 }
 _OURS = "sobolev_tf"
 _OURS_SEEDS = f"sobolev_tf, {_SEEDS} seeds side by side, per network"

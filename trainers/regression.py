@@ -10,7 +10,6 @@ batched step: `--seed=0,1,2,3,4`.
 import dataclasses
 import functools
 import os
-import sys
 import typing
 
 import keras
@@ -20,7 +19,7 @@ import tensorflow as tf
 from data import benchmark_functions
 from sobolev_tf import derivatives, sobolev_loss
 from sobolev_tf.networks.regression import RegressionMLP
-from trainers import command_line, regression_figures, run
+from trainers import command_line, loop, regression_figures, run
 from trainers.command_line import setting
 
 METHODS = ("regular", "sobolev")
@@ -397,10 +396,10 @@ def train(config, workdir):
       while step < config.num_steps:
         step, losses = _advance(this_run, learner, examples, step)
         progress.advance_to(step)
-        if _due(step, config.evaluate_every, config):
+        if loop.is_due(step, config.evaluate_every, config.num_steps):
           errors = evaluate(learner, scaling, test_set)
           _log(this_run, step, losses, errors)
-        if _due(step, config.checkpoint_every, config):
+        if loop.is_due(step, config.checkpoint_every, config.num_steps):
           this_run.save(learner.trackables(), step)
         this_run.check_stop(learner.trackables(), step)
     if errors is None:  # resumed behind the last step
@@ -414,13 +413,12 @@ def train(config, workdir):
 def _advance(this_run, learner, examples, first):
   """Trains up to the next step at which something else has to happen."""
   config = this_run.config
-  last = min(
-    first + _STEPS_PER_CALL,
+  last = loop.next_stop(
+    first,
+    _STEPS_PER_CALL,
     config.num_steps,
-    *(
-      (first // every + 1) * every
-      for every in (config.evaluate_every, config.checkpoint_every)
-    ),
+    config.evaluate_every,
+    config.checkpoint_every,
   )
   data = [tf.constant(a) for a in batches(examples, config, first, last)]
   before = learner.snapshot()
@@ -444,10 +442,6 @@ def _retreat(this_run, learner, data, before, first, bad):
     f"weights of step {first + kept} are kept. Lower --learning_rate or use "
     "--scaling=standard in another --workdir."
   )
-
-
-def _due(step, every, config):
-  return step % every == 0 or step == config.num_steps
 
 
 def _log(this_run, step, losses, errors):
@@ -499,36 +493,17 @@ def load_networks(workdir, config):
   return learner, scaling
 
 
-def run_workdir(command, config):
-  """The folder of one of a command's runs."""
-  parts = [str(getattr(config, name)) for name in command.swept]
-  return os.path.join(command.workdir, *parts)
-
-
 def main(argv):
   """Trains every configuration that the command line names."""
   command = command_line.parse(argv, Config, PRESETS, __doc__)
-  busy = 0
-  for config in command.configs:
-    workdir = run_workdir(command, config)
-    try:
-      result = train(config, workdir)
-    except run.Busy:
-      if not command.swept:
-        raise
-      busy += 1  # another process of the same command has this one
-      continue
-    except (run.Stopped, run.NotFinite) as stop:
-      print(stop, file=sys.stderr)
-      return getattr(stop, "code", 1)
-    print(
-      f"{config.function} {config.num_train} {config.method}: test MSE "
-      + " ".join(f"{value:.4g}" for value in result["test_mse"]),
-      flush=True,
-    )
-  if busy:
-    print(f"{busy} run(s) are being trained by another process.")
-  return 0
+  return loop.run_all(command, train, _describe)
+
+
+def _describe(config, result):
+  errors = " ".join(f"{value:.4g}" for value in result["test_mse"])
+  return (
+    f"{config.function} {config.num_train} {config.method}: test MSE {errors}"
+  )
 
 
 if __name__ == "__main__":

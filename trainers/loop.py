@@ -1,0 +1,77 @@
+"""What the trainers' loops and `main` functions share."""
+
+import os
+import sys
+
+from trainers import run
+
+
+def next_stop(step, most, num_steps, *every):
+  """The next step at which a loop has something else to do than to train.
+
+  Args:
+    step: where the loop is.
+    most: how many steps it may make at once.
+    num_steps: the last step.
+    *every: intervals of evaluation, checkpoints and the like.
+
+  Returns:
+    A step behind `step`.
+  """
+  due = [(step // interval + 1) * interval for interval in every]
+  return min(step + most, num_steps, *due)
+
+
+def is_due(step, every, num_steps):
+  """Whether something that happens every so many steps happens at `step`."""
+  return step % every == 0 or step == num_steps
+
+
+def run_all(command, train, describe):
+  """Trains every configuration of a command line, one after the other.
+
+  Several processes of one command share its runs: what another process works
+  on is passed over. A run whose loss is not finite is reported, and the others
+  go on.
+
+  Args:
+    command: a `command_line.Command`.
+    train: function of (config, workdir) that returns a result.
+    describe: function of (config, result) that returns a line to print.
+
+  Returns:
+    The exit code.
+
+  Raises:
+    CommandError: a folder or a setting does not fit.
+  """
+  busy = diverged = 0
+  for config in command.configs:
+    workdir = _workdir_of(command, config)
+    try:
+      result = train(config, workdir)
+    except run.Busy:
+      if not command.swept:
+        raise
+      busy += 1
+    except run.NotFinite as stop:
+      print(stop, file=sys.stderr)
+      diverged += 1
+    except run.Stopped as stop:
+      print(stop, file=sys.stderr)
+      return stop.code
+    else:
+      print(describe(config, result), flush=True)
+  if busy:
+    print(f"{busy} run(s) are being trained by another process.")
+  return 1 if diverged else 0
+
+
+def _workdir_of(command, config):
+  """The folder of one run: a level for each setting with several values."""
+  parts = []
+  for name in command.swept:
+    value = getattr(config, name)
+    # A bare number says what it is.
+    parts.append(f"{name}_{value}" if name == "seed" else str(value))
+  return os.path.join(command.workdir, *parts)
