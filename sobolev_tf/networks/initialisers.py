@@ -1,0 +1,24 @@
+"""Initial weights that are a function of a seed alone."""
+
+import math
+
+import sonnet as snt
+import tensorflow as tf
+
+
+class FanInNormal(snt.initializers.Initializer):
+  """Truncated normal of deviation 1/sqrt(fan_in), Sonnet's own default.
+
+  Sonnet draws from a global generator, whose numbers depend on everything that
+  was drawn before; these depend on the seed alone, so that the same network
+  starts from the same weights on any number of devices.
+  """
+
+  def __init__(self, *seed):
+    """Takes two integers, such as a run's seed and the layer's number."""
+    self._seed = seed
+
+  def __call__(self, shape, dtype):
+    fan_in = max(math.prod(shape[:-1]), 1)
+    draw = tf.random.stateless_truncated_normal(shape, self._seed, dtype=dtype)
+    return draw / tf.cast(fan_in**0.5, dtype)

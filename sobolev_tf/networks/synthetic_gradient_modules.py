@@ -1,0 +1,75 @@
+"""The networks inside the synthetic-gradient estimators (SM §4.2)."""
+
+import sonnet as snt
+import tensorflow as tf
+
+from sobolev_tf.networks.initialisers import FanInNormal
+
+
+class ClassPredictor(snt.Module):
+  """Predicts the class from activations: the p(h) of a loss critic.
+
+  A 3x3 convolution of 128 kernels, ReLU, and a linear layer. The linear layer
+  sees the flattened picture: the supplement lists "global averaging" for
+  ImageNet's module and none here. No BatchNorm: it would couple the examples,
+  whose gradients are wanted one by one.
+  """
+
+  def __init__(self, num_classes=10, channels=128, seed=(0, 0), name=None):
+    """Describes the layers; the first call makes the variables.
+
+    Args:
+      num_classes: number of classes.
+      channels: kernels of the convolution.
+      seed: pair of integers that fixes the initial weights.
+      name: module name.
+    """
+    super().__init__(name=name)
+    seed, first = seed
+    self.convolution = snt.Conv2D(channels, 3, w_init=FanInNormal(seed, first))
+    self.output = snt.Linear(num_classes, w_init=FanInNormal(seed, first + 1))
+
+  def __call__(self, h):
+    """Maps activations `[B, H, W, C]` to logits `[B, num_classes]`."""
+    return self.output(snt.flatten(tf.nn.relu(self.convolution(h))))
+
+
+class GradientPredictor(snt.Module):
+  """Predicts a gradient from activations and label: "Direct SG".
+
+  Three 3x3 convolutions that keep the resolution, 128 kernels with ReLU in the
+  first two, the channels of h in the last. The label enters as one constant
+  map per class beside the activations (the earlier synthetic-gradient paper
+  conditions its convolutional estimators so).
+
+  The last layer starts at zero (ours): true gradients are small, and with the
+  random ones of an untrained module the main network diverges at a learning
+  rate of 0.1 before the module has learnt anything.
+  """
+
+  def __init__(self, num_channels, channels=128, seed=(0, 0), name=None):
+    """Describes the layers; the first call makes the variables.
+
+    Args:
+      num_channels: channels of h.
+      channels: kernels of the first two convolutions.
+      seed: pair of integers that fixes the initial weights.
+      name: module name.
+    """
+    super().__init__(name=name)
+    seed, first = seed
+    zeros = snt.initializers.Zeros()
+    self.hidden = [
+      snt.Conv2D(channels, 3, w_init=FanInNormal(seed, first + layer))
+      for layer in range(2)
+    ]
+    self.output = snt.Conv2D(num_channels, 3, w_init=zeros)
+
+  def __call__(self, h, y):
+    """Maps h `[B, H, W, C]` and labels y `[B, classes]` to a gradient."""
+    shape = tf.concat([tf.shape(h)[:3], tf.shape(y)[-1:]], axis=0)
+    maps = tf.broadcast_to(y[:, tf.newaxis, tf.newaxis], shape)
+    z = tf.concat([h, tf.cast(maps, h.dtype)], axis=-1)
+    for convolution in self.hidden:
+      z = tf.nn.relu(convolution(z))
+    return self.output(z)

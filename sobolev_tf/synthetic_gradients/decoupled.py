@@ -1,0 +1,279 @@
+"""A network that is cut into segments, each trained on its own (§4.3)."""
+
+import typing
+
+import sonnet as snt
+import tensorflow as tf
+
+from sobolev_tf.synthetic_gradients.estimators import Target, ZeroEstimator
+
+TARGETS = ("true", "bootstrapped")
+MEASURES = ("cosine", "relative_error", "value_loss", "gradient_loss")
+
+
+class StepGradients(typing.NamedTuple):
+  """What one batch gives.
+
+  Attributes:
+    main: gradients of `main_variables`, averaged over the batch, with the L2
+      term.
+    estimators: gradients of `estimator_variables`, averaged over the batch.
+    loss: mean log loss of the batch, without the L2 term.
+    measures: dict of scalars, `NAME_K` for estimator K counted from below,
+      with the names of `MEASURES`. Synthetic and true gradient are compared as
+      one vector over the whole batch. Only what was known is in it.
+  """
+
+  main: list
+  estimators: list
+  loss: tf.Tensor
+  measures: dict
+
+
+class _Record(typing.NamedTuple):
+  """One segment's recorded forward pass, from activations to activations."""
+
+  tape: tf.GradientTape
+  source: tf.Tensor
+  output: tf.Tensor
+
+
+class DecoupledNetwork(snt.Module):
+  """Segments of a classifier with an estimator at each border.
+
+  A segment is updated with the synthetic gradient of the estimator above it;
+  no gradient crosses a border. The top segment has the true loss. With one
+  segment and no estimator this is backpropagation.
+
+  One forward pass over all segments and one backward pass per segment serve
+  main network and estimators together. With true targets (the paper's formula)
+  the true gradient travels down beside the synthetic one, which costs the
+  passage through each segment's activations once more; it travels only as far
+  as an estimator is trained on it. Bootstrapped targets (the earlier
+  synthetic-gradient paper) are what the estimator above says, carried through
+  the segment between, and cost nothing.
+  """
+
+  def __init__(self, segments, estimators, targets="true", l2=0.0, name=None):
+    """Joins the parts.
+
+    Args:
+      segments: modules from below, called as `segment(x, is_training)`; the
+        last one returns logits `[B, classes]`.
+      estimators: one `LossCritic`, `DirectEstimator`, ... per border.
+      targets: "true" or "bootstrapped".
+      l2: weight of half the sum of squares of each segment's weights (its
+        variables of two axes and more: neither biases nor BatchNorm), added to
+        the gradient of that segment alone. The paper gives the number and
+        neither the half nor the variables.
+      name: module name.
+
+    Raises:
+      ValueError: the counts do not fit or targets is unknown.
+    """
+    super().__init__(name=name)
+    if len(estimators) != len(segments) - 1:
+      raise ValueError(
+        f"{len(segments)} segment(s) have {len(segments) - 1} border(s), but "
+        f"there are {len(estimators)} estimator(s); give one per border."
+      )
+    if targets not in TARGETS:
+      raise ValueError(
+        f"targets must be one of {', '.join(TARGETS)}, but it is {targets!r}."
+      )
+    self.segments = list(segments)
+    self.estimators = list(estimators)
+    self._targets = targets
+    self._l2 = l2
+
+  @property
+  def main_variables(self):
+    """Trainable variables of all segments, from below."""
+    return [v for s in self.segments for v in s.trainable_variables]
+
+  @property
+  def estimator_variables(self):
+    """Trainable variables of all estimators, from below."""
+    return [v for e in self.estimators for v in e.trainable_variables]
+
+  def __call__(self, x, is_training=False):
+    """Logits `[B, classes]`; the plain network, no estimator asked."""
+    return self.activations(x, is_training)[-1]
+
+  def activations(self, x, is_training=False):
+    """Every segment's output, from below; the logits last."""
+    outputs = []
+    for segment in self.segments:
+      x = segment(x, is_training)
+      outputs.append(x)
+    return outputs
+
+  def gradients(self, x, y, measure=True):
+    """Computes the gradients of main network and estimators on one batch.
+
+    BatchNorm makes the loss of one example depend on the others; the gradient
+    at a border is that of the sum of all losses w.r.t. each example's
+    activations.
+
+    Args:
+      x: inputs `[B, ...]`.
+      y: labels `[B, classes]`, one-hot or any weights of the classes.
+      measure: whether the true gradient is to travel down to every border even
+        where no estimator is trained on it, so that all measures are known.
+
+    Returns:
+      A `StepGradients`.
+    """
+    records, losses, label_gradient = self._forward(x, y)
+    truth = Target(losses, None, label_gradient)
+    lowest = 0 if measure else self._lowest_border_with_truth()
+    main, trained, measures = [], [], {}
+    # What comes down to a segment's output; nothing but 1 at the loss itself.
+    synthetic, true, boot = None, None, None
+    for index in reversed(range(len(self.segments))):
+      border = index - 1  # the one below
+      sums, carried, true = self._descend(
+        index, records[index], synthetic, true, border >= lowest
+      )
+      main = self._average(index, sums, tf.shape(losses)[0]) + main
+      if border < 0:
+        break
+      truth = truth._replace(gradient=true)
+      if boot is not None:
+        boot = boot._replace(gradient=carried)
+      estimate, gradients, seen = self._ask(
+        border, records[border].output, y, boot or truth, truth
+      )
+      trained = gradients + trained
+      measures.update(seen)
+      synthetic = estimate.gradient
+      if self._targets == "bootstrapped":
+        boot = Target(estimate.value, None, estimate.label_gradient)
+    return StepGradients(main, trained, tf.reduce_mean(losses), measures)
+
+  def _forward(self, x, y):
+    """Runs every segment under a tape of its own; the loss is in the last."""
+    records = []
+    for segment in self.segments:
+      # Persistent, because synthetic and true gradient go down separately.
+      with tf.GradientTape(persistent=True) as tape:
+        if records:
+          tape.watch(x)
+        output = segment(x, True)
+      records.append(_Record(tape, x, output))
+      x = output
+    with records[-1].tape:
+      # Written out, because log p_h is wanted as well.
+      label_gradient = -tf.nn.log_softmax(x)  # [B, classes], dL/dy
+      losses = tf.reduce_sum(y * label_gradient, axis=-1)  # [B]
+    records[-1] = records[-1]._replace(output=losses)
+    return records, losses, label_gradient
+
+  def _lowest_border_with_truth(self):
+    """The lowest border whose estimator is trained on the true gradient."""
+    borders = range(len(self.estimators))
+    if self._targets == "bootstrapped":
+      borders = borders[-1:]  # the others learn from the estimator above
+    needy = [b for b in borders if self.estimators[b].needs_gradient]
+    return min(needy, default=len(self.segments))
+
+  def _descend(self, index, record, synthetic, true, want_true):
+    """Differentiates one segment.
+
+    Args:
+      index: which segment.
+      record: its `_Record`.
+      synthetic: what its variables learn from, shaped as its output; None at
+        the top, where that is the true loss.
+      true: the true gradient at its output, or None.
+      want_true: whether the true gradient is wanted at its input.
+
+    Returns:
+      gradients of its variables, summed over the batch, and at its input the
+      synthetic gradient carried through and the true one (None if unwanted).
+    """
+    variables = list(self.segments[index].trainable_variables)
+    is_top = index == len(self.segments) - 1
+    if not is_top and isinstance(self.estimators[index], ZeroEstimator):
+      # Zero gradients need no backward pass to become zero.
+      found = [tf.zeros(v.shape, v.dtype) for v in variables]
+      carried = tf.zeros_like(record.source)
+    else:
+      want_carried = want_true if is_top else self._boots(index - 1)
+      sources = [*variables, record.source] if want_carried else variables
+      found = record.tape.gradient(
+        record.output, sources, output_gradients=synthetic
+      )
+      carried = found[-1] if want_carried else None
+      found = found[: len(variables)]
+    if is_top:
+      true = carried
+    elif want_true:
+      true = record.tape.gradient(
+        record.output, record.source, output_gradients=true
+      )
+    else:
+      true = None
+    return found, carried, true
+
+  def _boots(self, border):
+    """Whether a border's target is carried down from the estimator above."""
+    return (
+      self._targets == "bootstrapped" and 0 <= border < len(self.estimators) - 1
+    )
+
+  def _average(self, index, sums, batch_size):
+    """One segment's gradients: averaged over the batch, and L2 added."""
+    gradients = []
+    for variable, total in zip(
+      self.segments[index].trainable_variables, sums, strict=True
+    ):
+      if total is None:
+        raise ValueError(
+          f"segment {index} does not use its variable {variable.name} of shape "
+          f"{variable.shape}, so it has no gradient; remove it."
+        )
+      gradient = total / tf.cast(batch_size, total.dtype)
+      if self._l2 and variable.shape.rank > 1:
+        gradient += self._l2 * variable
+      gradients.append(gradient)
+    return gradients
+
+  def _ask(self, border, h, y, target, truth):
+    """Asks and differentiates one estimator.
+
+    Returns:
+      its `Estimate`, gradients of its variables, and its measures.
+    """
+    estimator = self.estimators[border]
+    with tf.GradientTape() as tape:
+      estimate = estimator(h, y)
+      losses = estimator.loss(estimate, target)
+      mean = tf.reduce_mean(losses.loss)
+    variables = list(estimator.trainable_variables)
+    gradients = tape.gradient(mean, variables) if variables else []
+    seen = _measures(estimate, losses, truth.gradient)
+    return (
+      estimate,
+      gradients,
+      {f"{name}_{border + 1}": value for name, value in seen.items()},
+    )
+
+
+def _measures(estimate, losses, true):
+  """Scalars about one estimator; those that need nothing unknown."""
+  seen = {}
+  if losses.value is not None:
+    seen["value_loss"] = tf.reduce_mean(losses.value)
+  if losses.gradient is not None:
+    seen["gradient_loss"] = tf.reduce_mean(losses.gradient)
+  if true is not None:
+    length, true_length = tf.norm(estimate.gradient), tf.norm(true)
+    # A zero vector (Noprop's) has no direction; its cosine counts as 0.
+    seen["cosine"] = tf.math.divide_no_nan(
+      tf.reduce_sum(estimate.gradient * true), length * true_length
+    )
+    seen["relative_error"] = tf.math.divide_no_nan(
+      tf.norm(estimate.gradient - true), true_length
+    )
+  return seen

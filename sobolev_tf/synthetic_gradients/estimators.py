@@ -1,0 +1,255 @@
+"""Estimators of the gradient at a border: the rows of Table 1 (§4.3).
+
+Every estimator is a module that is called with activations h and labels y and
+answers with an `Estimate`; its `loss` compares that with a `Target`. All
+quantities are those of each example's own loss, not divided by the batch.
+"""
+
+import typing
+
+import sonnet as snt
+import tensorflow as tf
+
+from sobolev_tf.losses import sobolev_loss
+
+
+class Estimate(typing.NamedTuple):
+  """What an estimator says; None where it has nothing to say.
+
+  Attributes:
+    value: predicted loss m(h, y), `[B]`.
+    gradient: synthetic gradient, shaped as h.
+    label_gradient: dm/dy, shaped as y.
+  """
+
+  value: tf.Tensor | None
+  gradient: tf.Tensor
+  label_gradient: tf.Tensor | None = None
+
+
+class Target(typing.NamedTuple):
+  """What the estimate should have been; None where that is not known.
+
+  Attributes:
+    value: the loss of each example, `[B]`.
+    gradient: its gradient w.r.t. h, shaped as h.
+    label_gradient: its gradient w.r.t. y, shaped as y.
+  """
+
+  value: tf.Tensor | None
+  gradient: tf.Tensor | None
+  label_gradient: tf.Tensor | None = None
+
+
+class EstimatorLoss(typing.NamedTuple):
+  """An estimator's training loss and its terms, each `[B]`.
+
+  A term is computed wherever estimate and target both have it, whether it is
+  trained on or not, so that it can be logged; None elsewhere.
+  """
+
+  loss: tf.Tensor
+  value: tf.Tensor | None
+  gradient: tf.Tensor | None
+  label_gradient: tf.Tensor | None
+
+
+class LossCritic(snt.Module):
+  """Predicts the loss, and its gradient by differentiating the prediction.
+
+  `m(h, y) = L(p(h), y)` with the log loss L, and `SG(h, y) = dm/dh` (§4.3).
+  Which derivatives are supervised makes the method:
+
+  | match_value | match_gradient | |
+  |---|---|---|
+  | yes | yes | Sobolev |
+  | yes | no | critic |
+  | no | yes | VFBN |
+
+  `match_labels` adds `dm/dy = -log p(h)` against `dL/dy = -log p_h` (SM §4.1),
+  which the authors had to leave out of their large experiments.
+  """
+
+  def __init__(
+    self,
+    predictor,
+    match_value=True,
+    match_gradient=True,
+    match_labels=False,
+    loss="l1",
+    name=None,
+  ):
+    """Wraps a class predictor.
+
+    Args:
+      predictor: module that maps h to logits `[B, classes]`, each example on
+        its own: without BatchNorm.
+      match_value: supervise the predicted loss.
+      match_gradient: supervise its gradient w.r.t. h.
+      match_labels: supervise its gradient w.r.t. the labels.
+      loss: "l1" (SM §4.2) or "l2", sums over the components (the paper's
+        norms).
+      name: module name.
+
+    Raises:
+      ValueError: nothing is supervised, or the loss is unknown.
+    """
+    super().__init__(name=name)
+    if not (match_value or match_gradient or match_labels):
+      raise ValueError(
+        "a LossCritic that matches neither value, gradient nor labels cannot "
+        "be trained; switch one of them on."
+      )
+    _check_loss(loss)
+    self.predictor = predictor
+    self.match_value = match_value
+    self.match_gradient = match_gradient
+    self.match_labels = match_labels
+    self._loss = loss
+
+  @property
+  def needs_gradient(self):
+    """Whether training needs the true gradient w.r.t. h."""
+    return self.match_gradient
+
+  def __call__(self, h, y):
+    """Predicts the loss and its derivatives.
+
+    Args:
+      h: activations `[B, ...]`.
+      y: labels `[B, classes]`, one-hot or any weights of the classes.
+
+    Returns:
+      An `Estimate`; it can be differentiated again, w.r.t. parameters, h and y.
+
+    Raises:
+      ValueError: the predictor normalises over the batch, or does not fit.
+    """
+    with tf.GradientTape() as tape:
+      tape.watch(h)
+      logits = self.predictor(h)
+      _check_logits(logits, y)
+      # Written out: in softmax_cross_entropy_with_logits the second-order
+      # cross term w.r.t. the labels is silently zero.
+      label_gradient = -tf.nn.log_softmax(logits)  # [B, classes]
+      value = tf.reduce_sum(y * label_gradient, axis=-1)  # [B]
+    # Examples are independent, so the gradient of the sum over the batch is
+    # each example's own.
+    gradient = tape.gradient(value, h)
+    self._check_predictor(gradient)
+    # m is linear in y, so dm/dy is known without differentiating.
+    return Estimate(value, gradient, label_gradient)
+
+  def loss(self, estimate, target):
+    """Compares an estimate with its target: `EstimatorLoss`."""
+    value = _term(estimate.value, target.value, self._loss)
+    gradient = _term(estimate.gradient, target.gradient, self._loss)
+    labels = _term(estimate.label_gradient, target.label_gradient, self._loss)
+    terms = []
+    for name, wanted, term in (
+      ("value", self.match_value, value),
+      ("gradient", self.match_gradient, gradient),
+      ("label_gradient", self.match_labels, labels),
+    ):
+      if wanted and term is None:
+        raise ValueError(
+          f"this LossCritic is trained on the target's {name}, but it is None."
+        )
+      if wanted:
+        terms.append(term)
+    return EstimatorLoss(tf.add_n(terms), value, gradient, labels)
+
+  def _check_predictor(self, gradient):
+    if gradient is None:
+      raise ValueError(
+        "the predictor's logits do not depend on h through differentiable "
+        "operations, so there is no synthetic gradient."
+      )
+    for module in self.predictor.submodules if self._is_module() else ():
+      if "batchnorm" in type(module).__name__.lower():
+        raise ValueError(
+          f"the predictor holds {module.name}, which couples the examples of a "
+          "batch, but the gradient of each example is wanted; leave it out."
+        )
+
+  def _is_module(self):
+    return isinstance(self.predictor, tf.Module)
+
+
+class DirectEstimator(snt.Module):
+  """A plain network that maps activations and label to the gradient.
+
+  It predicts no loss, and its output is in general no gradient of anything:
+  its Jacobian is not symmetric (Proposition 4).
+  """
+
+  needs_gradient = True
+
+  def __init__(self, network, loss="l1", name=None):
+    """Wraps `network(h, y)`, which returns a tensor shaped as h.
+
+    Args:
+      network: module.
+      loss: "l1", which the paper found better, or "l2".
+      name: module name.
+    """
+    super().__init__(name=name)
+    _check_loss(loss)
+    self.network = network
+    self._loss = loss
+
+  def __call__(self, h, y):
+    """Answers with the synthetic gradient alone: an `Estimate`."""
+    gradient = self.network(h, y)
+    if not gradient.shape.is_compatible_with(h.shape):
+      raise ValueError(
+        f"the network must return the shape of h, {h.shape}, but it returned "
+        f"{gradient.shape}."
+      )
+    return Estimate(None, gradient)
+
+  def loss(self, estimate, target):
+    """Compares an estimate with its target: `EstimatorLoss`."""
+    term = _term(estimate.gradient, target.gradient, self._loss)
+    if term is None:
+      raise ValueError(
+        "a DirectEstimator is trained on the target's gradient, but it is None."
+      )
+    return EstimatorLoss(term, None, term, None)
+
+
+@snt.allow_empty_variables
+class ZeroEstimator(snt.Module):
+  """Says that the gradient is zero: segments below it do not learn (Noprop)."""
+
+  needs_gradient = False
+
+  def __call__(self, h, y):
+    """Answers with zeros: an `Estimate`."""
+    del y
+    return Estimate(None, tf.zeros_like(h))
+
+  def loss(self, estimate, target):
+    """There is nothing to train; the gradient's L1 error, for logging."""
+    term = _term(estimate.gradient, target.gradient, "l1")
+    zeros = tf.zeros(tf.shape(estimate.gradient)[:1], estimate.gradient.dtype)
+    return EstimatorLoss(zeros, None, term, None)
+
+
+def _term(estimate, target, loss):
+  if estimate is None or target is None:
+    return None
+  return sobolev_loss((estimate,), (target,), loss=loss).loss
+
+
+def _check_loss(loss):
+  if loss not in ("l1", "l2"):
+    raise ValueError(f'loss must be "l1" or "l2", but it is {loss!r}.')
+
+
+def _check_logits(logits, y):
+  if logits.shape.rank != 2 or not logits.shape.is_compatible_with(y.shape):
+    raise ValueError(
+      f"the predictor must return logits in the shape of y, {y.shape}, but it "
+      f"returned {logits.shape}."
+    )

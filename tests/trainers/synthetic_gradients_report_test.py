@@ -1,0 +1,132 @@
+"""Table and verdicts from made-up runs; trains nothing."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from trainers import synthetic_gradients, synthetic_gradients_report
+from trainers.command_line import CommandError
+
+SMOKE = synthetic_gradients.PRESETS["smoke"]
+
+
+def write_run(folder, accuracy, **changes):
+  """Writes what the trainer leaves behind; accuracy None: unfinished."""
+  config = dataclasses.replace(SMOKE, **changes)
+  folder.mkdir(parents=True)
+  (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+  columns = ("step", *synthetic_gradients.columns(config))
+  with open(folder / "metrics.csv", "w", newline="") as file:
+    writer = csv.DictWriter(file, columns, restval=0.5, lineterminator="\n")
+    writer.writeheader()
+    for step in (10, 20):
+      row = {"step": step}
+      if config.method == "noprop":
+        row["value_loss_1"] = ""
+      writer.writerow(row)
+  if accuracy is not None:
+    result = {"test_accuracy": accuracy, "test_loss": 1.5}
+    (folder / "finished.json").write_text(json.dumps(result))
+
+
+@pytest.fixture
+def runs(tmp_path):
+  means = {
+    "backprop": 0.9,
+    "noprop": 0.2,
+    "direct": 0.4,
+    "vfbn": 0.3,
+    "critic": 0.6,
+    "sobolev": 0.6,
+    "sobolev_labels": 0.7,
+  }
+  for method, mean in means.items():
+    for seed, shift in enumerate((-0.01, 0.0, 0.012)):
+      # Critic and Sobolev differ by less than they scatter.
+      wobble = 0.05 * (seed - 1) ** 2 if method == "critic" else 0.0
+      write_run(
+        tmp_path / method / f"seed_{seed}",
+        mean + shift + wobble - (0.033 if wobble else 0.0),
+        method=method,
+        seed=seed,
+      )
+  write_run(tmp_path / "lost", None, method="critic", seed=3)
+  return tmp_path
+
+
+def test_report_writes_table_verdicts_csv_and_figures(runs, tmp_path):
+  output = tmp_path / "output"
+  text = synthetic_gradients_report.write_report(runs, output)
+  assert (output / "table.md").read_text() == text
+  rows = [line.split(" | ") for line in text.splitlines() if "±" in line]
+  table = {row[0].strip("| "): row for row in rows}
+  assert (
+    table["noprop"][1] == "20.1 ± 0.9" and "54.5 ± 1.15" in table["noprop"][-1]
+  )
+  assert table["critic"][2] == "3" and table["critic"][5] == "1"
+  assert "- noprop < direct: as in the paper (+20.0 points)" in text
+  assert "- direct < vfbn: NOT as in the paper (-10.0 points)" in text
+  assert "- critic < sobolev: no clear difference" in text
+  assert "- sobolev < sobolev_labels: better (+10.0 points)" in text
+  for name in ("accuracy.png", "cosine.png", "relative_error.png"):
+    assert (output / name).stat().st_size > 5_000
+  with open(output / "results.csv") as file:
+    lines = list(csv.DictReader(file))
+  assert len(lines) == 22
+  lost = [line for line in lines if not line["test_accuracy"]]
+  assert [(line["method"], line["seed"]) for line in lost] == [("critic", "3")]
+
+
+def test_runs_with_other_settings_get_a_column(tmp_path):
+  for rate in (0.1, 0.01):
+    for seed in (0, 1):
+      write_run(
+        tmp_path / f"{rate}_{seed}",
+        rate + seed / 10,
+        learning_rate=rate,
+        seed=seed,
+      )
+  text = synthetic_gradients_report.write_report(tmp_path, tmp_path / "output")
+  assert text.startswith("| learning rate | method |")
+  assert "| 0.01 | sobolev | 6.0 ± 5.0 | 2 |" in text
+  assert not (tmp_path / "output" / "accuracy.png").exists()
+
+
+def test_verdict_needs_a_clear_difference():
+  verdict = synthetic_gradients_report.verdict
+  low = {0: 10.0, 1: 11.0, 2: 10.5}
+  assert verdict(low, {s: a + 5 + s / 10 for s, a in low.items()}).startswith(
+    "as in the paper (+5.1"
+  )
+  assert "no clear" in verdict(low, {0: 9.0, 1: 14.0, 2: 11.0})
+  assert "one seed" in verdict(low, {1: 50.0})
+  assert verdict(low, {7: 50.0}) == "not measured"
+  assert "no clear" in verdict(low, low)
+
+
+def test_folder_without_a_finished_run_is_refused(tmp_path):
+  write_run(tmp_path / "begun", None)
+  with pytest.raises(CommandError, match="no finished run"):
+    synthetic_gradients_report.read_runs(tmp_path)
+
+
+def test_the_same_experiment_twice_is_refused(tmp_path):
+  write_run(tmp_path / "a", 0.5)
+  write_run(tmp_path / "b", 0.6)
+  with pytest.raises(CommandError, match="are the same experiment"):
+    synthetic_gradients_report.read_runs(tmp_path)
+
+
+def test_curves_stack_the_seeds(runs):
+  found, _ = synthetic_gradients_report.read_runs(runs)
+  steps, values = synthetic_gradients_report.read_curve(
+    found[("critic",)], "cosine_3"
+  )
+  assert steps == [10, 20] and np.array(values).shape == (3, 2)
+  assert (
+    synthetic_gradients_report.read_curve(found[("noprop",)], "value_loss_1")
+    is None
+  )

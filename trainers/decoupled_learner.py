@@ -1,0 +1,272 @@
+"""A decoupled classifier with its optimizers, on one replica or several.
+
+The main network is mirrored: its gradients are averaged over the joined batch
+of all replicas. The estimators are either mirrored too ("sync"), or one shared
+copy outside the strategy's scope, which every replica updates by itself
+("hogwild", SM §4).
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from sobolev_tf.jacobian_symmetry import jacobian_asymmetry
+from sobolev_tf.networks.cifar10 import cifar10_segments, scaled_channels
+from sobolev_tf.networks.synthetic_gradient_modules import (
+  ClassPredictor,
+  GradientPredictor,
+)
+from sobolev_tf.optimizers import SharedAdam
+from sobolev_tf.synthetic_gradients import (
+  DecoupledNetwork,
+  DirectEstimator,
+  LossCritic,
+  ZeroEstimator,
+)
+
+# What a loss critic is supervised with: value, gradient, labels (Table 1).
+SUPERVISION = {
+  "vfbn": (False, True, False),
+  "critic": (True, False, False),
+  "sobolev": (True, True, False),
+  "sobolev_labels": (True, True, True),
+}
+METHODS = ("backprop", "noprop", "direct", *SUPERVISION)
+_SG_CHANNELS = 128  # SM §4.2
+# Layers are numbered for their seeds; the main network has fewer than this.
+_FIRST_SG_LAYER = 100
+# The asymmetry is estimated on few examples: it costs two passes through the
+# estimator for each direction.
+_ASYMMETRY_EXAMPLES = 8
+_ASYMMETRY_DIRECTIONS = 4
+
+
+def build_estimator(method, num_channels, num_classes, width, loss, seed):
+  """An estimator of Table 1 for activations of `num_channels` channels."""
+  channels = scaled_channels(_SG_CHANNELS, width)
+  if method == "noprop":
+    return ZeroEstimator()
+  if method == "direct":
+    return DirectEstimator(
+      GradientPredictor(num_channels, channels, seed), loss=loss
+    )
+  return LossCritic(
+    ClassPredictor(num_classes, channels, seed),
+    *SUPERVISION[method],
+    loss=loss,
+  )
+
+
+class Learner:
+  """Network, estimators, optimizers and the compiled steps.
+
+  Attributes:
+    network: a `DecoupledNetwork`.
+    strategy: where it lives.
+  """
+
+  def __init__(self, config, strategy, image_shape, num_classes):
+    """Builds everything, all variables included.
+
+    Args:
+      config: settings with the fields of `synthetic_gradients.Config`.
+      strategy: a `tf.distribute.Strategy`.
+      image_shape: of one picture.
+      num_classes: number of classes.
+
+    Raises:
+      ValueError: the network has no so many borders.
+    """
+    self.strategy = strategy
+    self._is_shared = config.estimator_updates == "hogwild"
+    is_split = config.method != "backprop"
+    example = tf.zeros([1, *image_shape])
+    with strategy.scope():
+      segments = cifar10_segments(
+        config.num_modules if is_split else 0,
+        config.width,
+        num_classes,
+        config.seed,
+      )
+      activations = []
+      for segment in segments:
+        example = segment(example, False)
+        activations.append(example)
+    scope = _no_scope() if self._is_shared else strategy.scope()
+    with scope:
+      estimators = [
+        self._build_estimator(config, border, h, num_classes)
+        for border, h in enumerate(activations[:-1])
+      ]
+      self._estimator_optimizer = SharedAdam(config.estimator_learning_rate)
+      self._estimator_optimizer.build(
+        [v for e in estimators for v in e.trainable_variables]
+      )
+    self.network = DecoupledNetwork(
+      segments, estimators, config.targets, config.l2
+    )
+    with strategy.scope():
+      self._main_optimizer = keras.optimizers.SGD(
+        build_schedule(config), momentum=config.momentum
+      )
+      self._main_optimizer.build(self.network.main_variables)
+
+  def _build_estimator(self, config, border, h, num_classes):
+    estimator = build_estimator(
+      config.method,
+      h.shape[-1],
+      num_classes,
+      config.width,
+      config.estimator_loss,
+      (config.seed, _FIRST_SG_LAYER + 10 * border),
+    )
+    estimator(h, tf.zeros([1, num_classes]))  # makes the variables
+    return estimator
+
+  def trackables(self):
+    """What a checkpoint holds."""
+    return {
+      "network": self.network,
+      "main_optimizer": self._main_optimizer,
+      "estimator_optimizer": self._estimator_optimizer,
+    }
+
+  def _variables(self):
+    return [
+      *self.network.variables,
+      *self._main_optimizer.variables,
+      *self._estimator_optimizer.variables,
+    ]
+
+  def snapshot(self):
+    """Copies all state; `rewind` takes it back."""
+    return [variable.numpy() for variable in self._variables()]
+
+  def rewind(self, snapshot):
+    """Returns to a `snapshot`."""
+    for variable, value in zip(self._variables(), snapshot, strict=True):
+      variable.assign(value)
+
+  def is_finite(self):
+    """Whether every number of the state is finite."""
+    return all(np.isfinite(value).all() for value in self.snapshot())
+
+  def train_step(self, x, y, measure=False):
+    """Makes one update of everything.
+
+    Args:
+      x: pictures `[B, ...]` for all replicas together; each takes an equal
+        share.
+      y: one-hot labels `[B, classes]`.
+      measure: whether to return all measures of the estimators.
+
+    Returns:
+      dict of scalar tensors: `loss`, and the measures that are known.
+    """
+    count = self.strategy.num_replicas_in_sync
+    if count == 1:
+      return self._step(x, y, measure)
+    size = len(x) // count
+
+    def share(context):
+      first = context.replica_id_in_sync_group * size
+      return x[first : first + size], y[first : first + size]
+
+    values = self.strategy.experimental_distribute_values_from_function(share)
+    return self._step(*values, measure)
+
+  @tf.function
+  def _step(self, x, y, measure):
+    logs = self.strategy.run(self._replica_step, args=(x, y, measure))
+    return {
+      name: self.strategy.reduce("MEAN", value, axis=None)
+      for name, value in logs.items()
+    }
+
+  def _replica_step(self, x, y, measure):
+    found = self.network.gradients(x, y, measure)
+    context = tf.distribute.get_replica_context()
+    count = context.num_replicas_in_sync
+    # The optimizer sums the gradients of the replicas; their mean is wanted.
+    self._main_optimizer.apply(
+      [gradient / count for gradient in found.main],
+      self.network.main_variables,
+    )
+    # After the main update, where the replicas meet: every one has its
+    # gradients by then, as they have on machines of their own.
+    gradients = found.estimators
+    if gradients and count > 1 and not self._is_shared:
+      gradients = context.all_reduce("MEAN", gradients)
+    self._estimator_optimizer.apply(gradients)
+    return {"loss": found.loss, **found.measures}
+
+  @tf.function(reduce_retracing=True)
+  def _predict(self, x):
+    return self.network(x, False)
+
+  def evaluate(self, batches):
+    """Test accuracy (a share of 1) and mean log loss, in inference mode.
+
+    Args:
+      batches: iterable of (x, y), y `[B]` of integers.
+    """
+    correct, loss, count = 0, 0.0, 0
+    for x, y in batches:
+      logits = self._predict(tf.constant(x))
+      losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+      correct += int(np.sum(np.argmax(logits, axis=1) == y))
+      loss += float(tf.reduce_sum(losses))
+      count += len(y)
+    return {"test_accuracy": correct / count, "test_loss": loss / count}
+
+  def asymmetries(self, x, y, seed):
+    """How far each estimator is from a true gradient field (Proposition 4).
+
+    Args:
+      x: pictures; a few are taken.
+      y: one-hot labels.
+      seed: of the random directions.
+
+    Returns:
+      dict with `asymmetry_K` for each border from below.
+    """
+    if not self.network.estimators:
+      return {}
+    x, y = x[:_ASYMMETRY_EXAMPLES], y[:_ASYMMETRY_EXAMPLES]
+    values = self._asymmetries(tf.constant(x), tf.constant(y), seed)
+    return {
+      f"asymmetry_{border}": float(value)
+      for border, value in enumerate(values, start=1)
+    }
+
+  @tf.function
+  def _asymmetries(self, x, y, seed):
+    values = []
+    for estimator, h in zip(
+      self.network.estimators, self.network.activations(x)[:-1], strict=True
+    ):
+      if isinstance(estimator, ZeroEstimator):
+        values.append(tf.zeros([]))  # a constant has a symmetric Jacobian
+        continue
+      values.append(
+        tf.reduce_mean(
+          jacobian_asymmetry(
+            lambda z, ask=estimator: ask(z, y).gradient,
+            h,
+            seed,
+            num_projections=_ASYMMETRY_DIRECTIONS,
+          )
+        )
+      )
+    return values
+
+
+def build_schedule(config):
+  """The main network's learning rate: a tenth after each of three drops."""
+  drops = [round(share * config.num_steps) for share in config.drops]
+  rates = [config.learning_rate * 0.1**n for n in range(len(drops) + 1)]
+  return keras.optimizers.schedules.PiecewiseConstantDecay(drops, rates)
+
+
+def _no_scope():
+  return tf.distribute.get_strategy().scope()

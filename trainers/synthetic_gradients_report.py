@@ -1,0 +1,300 @@
+"""Table 1 and its curves from finished synthetic-gradient runs.
+
+    python -m trainers.synthetic_gradients_report --workdir=DIR \
+        --output=results/table1_digits
+
+Reads every finished run below --workdir; trains nothing. A run that was begun
+and is not finished (its loss was not finite, say) is counted beside its method.
+"""
+
+import csv
+import dataclasses
+import glob
+import json
+import os
+import sys
+import typing
+
+import numpy as np
+from absl import flags
+from scipy import stats
+
+from trainers import command_line, synthetic_gradients_figures
+from trainers.decoupled_learner import METHODS
+from trainers.synthetic_gradients import Config
+
+# Table 1, CIFAR-10 with three modules: top-1 accuracy in per cent.
+PAPER = {
+  "backprop": "94.3",
+  "noprop": "54.5 ± 1.15",
+  "direct": "79.2 ± 0.01",
+  "vfbn": "88.5 ± 2.70",
+  "critic": "93.2 ± 0.02",
+  "sobolev": "93.5 ± 0.01",
+  "sobolev_labels": "left out (footnote 6)",
+}
+# The paper's order, from worst to best.
+ORDER = ("noprop", "direct", "vfbn", "critic", "sobolev")
+_CURVES = ("cosine", "relative_error")
+
+
+class Trained(typing.NamedTuple):
+  """A run: its folder, its `Config`, its result (None while unfinished)."""
+
+  folder: str
+  config: Config
+  result: dict | None
+
+
+def read_runs(workdir):
+  """Finds the runs below a folder.
+
+  Returns:
+    (runs, varied): dict from (settings that vary ..., method) to a list of
+    `Trained` sorted by seed, and the names of those settings.
+
+  Raises:
+    CommandError: none is finished, or two have the same settings.
+  """
+  found = [
+    _read_run(os.path.dirname(path))
+    for path in sorted(
+      glob.glob(os.path.join(workdir, "**", "config.json"), recursive=True)
+    )
+  ]
+  if not any(run.result for run in found):
+    raise command_line.CommandError(
+      f"there is no finished run below {workdir}; train one first."
+    )
+  varied = [
+    field.name
+    for field in dataclasses.fields(Config)
+    if field.name not in ("method", "seed", "data_dir")
+    and len({getattr(run.config, field.name) for run in found}) > 1
+  ]
+  runs, seen = {}, {}
+  for run in sorted(found, key=lambda run: run.config.seed):
+    key = tuple(getattr(run.config, name) for name in (*varied, "method"))
+    if (*key, run.config.seed) in seen:
+      raise command_line.CommandError(
+        f"{run.folder} and {seen[*key, run.config.seed]} are the same "
+        "experiment; give a --workdir that holds one of them."
+      )
+    seen[*key, run.config.seed] = run.folder
+    runs.setdefault(key, []).append(run)
+  keys = sorted(runs, key=lambda key: (*key[:-1], METHODS.index(key[-1])))
+  return {key: runs[key] for key in keys}, varied
+
+
+def _read_run(folder):
+  with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
+    fields = json.load(file)
+  config = Config(
+    **{
+      name: tuple(value) if isinstance(value, list) else value
+      for name, value in fields.items()
+    }
+  )
+  path, result = os.path.join(folder, "finished.json"), None
+  if os.path.exists(path):
+    with open(path, encoding="utf-8") as file:
+      result = json.load(file)
+  return Trained(folder, config, result)
+
+
+def accuracies(runs):
+  """Test accuracies in per cent by seed, of the finished runs."""
+  return {
+    run.config.seed: 100 * run.result["test_accuracy"]
+    for run in runs
+    if run.result
+  }
+
+
+def verdict(worse, better):
+  """One phrase on the paper's claim that `better` is above `worse`.
+
+  Args:
+    worse: dict from seed to accuracy, of the method that the paper finds
+      worse.
+    better: the same for the one that it finds better.
+  """
+  seeds = sorted(set(worse) & set(better))
+  if not seeds:
+    return "not measured"
+  differences = np.array([better[seed] - worse[seed] for seed in seeds])
+  gap = f"{differences.mean():+.1f} points"
+  if len(seeds) < 2:
+    return f"{gap}, one seed only"
+  if np.ptp(differences) == 0:
+    is_clear = differences[0] != 0
+  else:
+    is_clear = stats.ttest_1samp(differences, 0.0).pvalue < 0.05
+  if not is_clear:
+    return f"no clear difference ({gap})"
+  word = "as in the paper" if differences.mean() > 0 else "NOT as in the paper"
+  return f"{word} ({gap})"
+
+
+def write_csv(path, runs, varied):
+  """Writes one row per run; an unfinished one has no numbers."""
+  with open(path, "w", encoding="utf-8", newline="") as file:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*varied, "method", "seed", "test_accuracy", "test_loss"])
+    for key, group in runs.items():
+      for run in group:
+        numbers = ["", ""]
+        if run.result:
+          numbers = [
+            f"{run.result[name]:.6g}" for name in ("test_accuracy", "test_loss")
+          ]
+        writer.writerow([*key, run.config.seed, *numbers])
+
+
+def make_table(runs, varied):
+  """Renders accuracies beside the paper's as Markdown."""
+  dataset = next(iter(runs.values()))[0].config.dataset
+  columns = [
+    *(name.replace("_", " ") for name in varied),
+    "method",
+    f"test accuracy on {dataset}, %",
+    "seeds",
+    "worst",
+    "best",
+    "unfinished",
+    "paper, CIFAR-10, %",
+  ]
+  rows = [columns, ["---"] * len(columns)]
+  for key, group in runs.items():
+    values = np.array(list(accuracies(group).values()))
+    numbers = ["-", "0", "-", "-"]
+    if len(values):
+      numbers = [
+        f"{values.mean():.1f} ± {values.std():.1f}",
+        str(len(values)),
+        f"{values.min():.1f}",
+        f"{values.max():.1f}",
+      ]
+    unfinished = sum(run.result is None for run in group)
+    rows.append([*map(str, key), *numbers, str(unfinished), PAPER[key[-1]]])
+  return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def make_verdicts(runs, varied):
+  """One line per comparison of the paper, and the one that it left out."""
+  pairs = [
+    *zip(ORDER[:-1], ORDER[1:], strict=True),
+    ("sobolev", "backprop"),
+    ("sobolev", "sobolev_labels"),
+  ]
+  lines = []
+  for settings in dict.fromkeys(key[:-1] for key in runs):
+    title = ", ".join(
+      f"{name} {value}" for name, value in zip(varied, settings, strict=True)
+    )
+    if title:
+      lines.append(f"\n{title}:\n")
+    for worse, better in pairs:
+      known = [
+        accuracies(runs.get((*settings, m), [])) for m in (worse, better)
+      ]
+      phrase = verdict(*known)
+      if better == "sobolev_labels":  # the paper has no number for it
+        phrase = phrase.replace("NOT as in the paper", "worse")
+        phrase = phrase.replace("as in the paper", "better")
+      lines.append(f"- {worse} < {better}: {phrase}")
+  return "\n".join(lines) + "\n"
+
+
+def read_curve(group, column):
+  """One column of metrics.csv over the finished runs of a method.
+
+  Returns:
+    (steps `[T]`, values `[seeds, T]`), or None if no run has the column.
+  """
+  steps, curves = None, []
+  for run in group:
+    path = os.path.join(run.folder, "metrics.csv")
+    if run.result is None:
+      continue
+    with open(path, encoding="utf-8", newline="") as file:
+      rows = list(csv.DictReader(file))
+    if not rows or not rows[0].get(column):
+      return None
+    steps = [int(row["step"]) for row in rows]
+    curves.append([float(row[column]) for row in rows])
+  return (steps, np.array(curves)) if curves else None
+
+
+def save_figures(output, runs):
+  """Draws accuracy over the updates, and alignment by depth."""
+  panels = {"test accuracy": _lines(runs, "test_accuracy")}
+  synthetic_gradients_figures.save_curves(
+    os.path.join(output, "accuracy.png"), panels, "share of test pictures"
+  )
+  borders = max(group[0].config.num_modules for group in runs.values())
+  for name in _CURVES:
+    panels = {
+      f"border {border} of {borders} (from below)": lines
+      for border in range(1, borders + 1)
+      if (lines := _lines(runs, f"{name}_{border}"))
+    }
+    if panels:
+      synthetic_gradients_figures.save_curves(
+        os.path.join(output, f"{name}.png"),
+        panels,
+        f"{name.replace('_', ' ')} of synthetic and true gradient",
+        num_columns=len(panels),
+      )
+
+
+def _lines(runs, column):
+  lines = {}
+  for key, group in runs.items():
+    curve = read_curve(group, column)
+    if curve is not None:
+      lines[key[-1]] = curve
+  return lines
+
+
+def write_report(workdir, output):
+  """Writes results.csv, table.md and the figures; returns the table's text.
+
+  Runs that differ in more than method and seed make a table with a column for
+  each such setting, and no figures.
+  """
+  runs, varied = read_runs(workdir)
+  os.makedirs(output, exist_ok=True)
+  write_csv(os.path.join(output, "results.csv"), runs, varied)
+  text = make_table(runs, varied) + "\n" + make_verdicts(runs, varied)
+  with open(os.path.join(output, "table.md"), "w", encoding="utf-8") as file:
+    file.write(text)
+  if not varied:
+    save_figures(output, runs)
+  return text
+
+
+def main(argv):
+  """Writes the report that the command line names."""
+  flag_values = flags.FlagValues()
+  for name in ("workdir", "output"):
+    flags.DEFINE_string(name, None, "", flag_values=flag_values)
+  if {"--help", "-h"} & set(argv[1:]):
+    print(__doc__)
+    return 0
+  try:
+    flag_values(argv)
+  except flags.Error as error:
+    raise command_line.CommandError(str(error)) from error
+  if not (flag_values.workdir and flag_values.output):
+    raise command_line.CommandError(
+      "--workdir and --output must both be given."
+    )
+  text = write_report(flag_values.workdir, flag_values.output)
+  print(text)
+  print(f"Written to {flag_values.output}.", file=sys.stderr)
+  return 0
+
+
+if __name__ == "__main__":
+  command_line.run_main(main)
