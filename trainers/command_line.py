@@ -114,6 +114,38 @@ def parse(argv, config_class, presets, description, extra=None):
   return Command(configs, swept, workdir, arguments)
 
 
+def write_report(argv, description, write):
+  """The `main` of a report: reads --workdir and --output, prints the table.
+
+  Args:
+    argv: the program's name and its arguments.
+    description: what the program does, for `--help`.
+    write: function of (workdir, output) that writes a report and returns its
+      table.
+
+  Returns:
+    The exit code.
+
+  Raises:
+    CommandError: a flag is unknown or missing.
+  """
+  if {"--help", "-h"} & set(argv[1:]):
+    print(description)
+    return 0
+  flag_values = flags.FlagValues()
+  for name in ("workdir", "output"):
+    flags.DEFINE_string(name, None, "", flag_values=flag_values)
+  try:
+    flag_values(argv)
+  except flags.Error as error:
+    raise CommandError(str(error)) from error
+  if not (flag_values.workdir and flag_values.output):
+    raise CommandError("--workdir and --output must both be given.")
+  print(write(flag_values.workdir, flag_values.output))
+  print(f"Written to {flag_values.output}.", file=sys.stderr)
+  return 0
+
+
 def _build(base, changes):
   try:
     return dataclasses.replace(base, **changes)

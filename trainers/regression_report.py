@@ -10,11 +10,9 @@ import dataclasses
 import glob
 import json
 import os
-import sys
 import typing
 
 import numpy as np
-from absl import flags
 from scipy import stats
 
 from data import benchmark_functions
@@ -240,24 +238,7 @@ def write_report(workdir, output):
 
 def main(argv):
   """Writes the report that the command line names."""
-  flag_values = flags.FlagValues()
-  for name in ("workdir", "output"):
-    flags.DEFINE_string(name, None, "", flag_values=flag_values)
-  if {"--help", "-h"} & set(argv[1:]):
-    print(__doc__)
-    return 0
-  try:
-    flag_values(argv)
-  except flags.Error as error:
-    raise command_line.CommandError(str(error)) from error
-  if not (flag_values.workdir and flag_values.output):
-    raise command_line.CommandError(
-      "--workdir and --output must both be given."
-    )
-  table = write_report(flag_values.workdir, flag_values.output)
-  print(table)
-  print(f"Written to {flag_values.output}.", file=sys.stderr)
-  return 0
+  return command_line.write_report(argv, __doc__, write_report)
 
 
 if __name__ == "__main__":
