@@ -27,7 +27,8 @@ from absl import app, flags
 
 from benchmarks import timing
 from sobolev_tf.synthetic_gradients import Target
-from trainers.decoupled_learner import METHODS, SUPERVISION, Learner
+from trainers.decoupled_learner import Learner
+from trainers.decoupled_networks import METHODS, SUPERVISION
 from trainers.synthetic_gradients import PRESETS
 
 _OUTPUT = flags.DEFINE_string(

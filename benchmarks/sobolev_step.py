@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import rivals, timing
-from trainers.regression import Learner
+from trainers.regression_learner import Learner
 
 _OUTPUT = flags.DEFINE_string(
   "output", None, "folder for sobolev_step.md; None prints the table alone"

@@ -6,55 +6,18 @@ copy outside the strategy's scope, which every replica updates by itself
 ("hogwild", SM §4).
 """
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from sobolev_tf.jacobian_symmetry import jacobian_asymmetry
-from sobolev_tf.networks.cifar10 import cifar10_segments, scaled_channels
-from sobolev_tf.networks.synthetic_gradient_modules import (
-  ClassPredictor,
-  GradientPredictor,
-)
 from sobolev_tf.optimizers import SharedAdam
-from sobolev_tf.synthetic_gradients import (
-  DecoupledNetwork,
-  DirectEstimator,
-  LossCritic,
-  ZeroEstimator,
-)
+from sobolev_tf.synthetic_gradients import DecoupledNetwork, ZeroEstimator
+from trainers import decoupled_networks as networks
 
-# What a loss critic is supervised with: value, gradient, labels (Table 1).
-SUPERVISION = {
-  "vfbn": (False, True, False),
-  "critic": (True, False, False),
-  "sobolev": (True, True, False),
-  "sobolev_labels": (True, True, True),
-}
-METHODS = ("backprop", "noprop", "direct", *SUPERVISION)
-_SG_CHANNELS = 128  # SM §4.2
-# Layers are numbered for their seeds; the main network has fewer than this.
-_FIRST_SG_LAYER = 100
 # The asymmetry is estimated on few examples: it costs two passes through the
 # estimator for each direction.
 _ASYMMETRY_EXAMPLES = 8
 _ASYMMETRY_DIRECTIONS = 4
-
-
-def build_estimator(method, num_channels, num_classes, width, loss, seed):
-  """An estimator of Table 1 for activations of `num_channels` channels."""
-  channels = scaled_channels(_SG_CHANNELS, width)
-  if method == "noprop":
-    return ZeroEstimator()
-  if method == "direct":
-    return DirectEstimator(
-      GradientPredictor(num_channels, channels, seed), loss=loss
-    )
-  return LossCritic(
-    ClassPredictor(num_classes, channels, seed),
-    *SUPERVISION[method],
-    loss=loss,
-  )
 
 
 class Learner:
@@ -79,25 +42,12 @@ class Learner:
     """
     self.strategy = strategy
     self._is_shared = config.estimator_updates == "hogwild"
-    is_split = config.method != "backprop"
-    example = tf.zeros([1, *image_shape])
     with strategy.scope():
-      segments = cifar10_segments(
-        config.num_modules if is_split else 0,
-        config.width,
-        num_classes,
-        config.seed,
-      )
-      activations = []
-      for segment in segments:
-        example = segment(example, False)
-        activations.append(example)
+      segments = networks.build_segments(config, num_classes)
+      shapes = networks.border_shapes(segments, image_shape)
     scope = _no_scope() if self._is_shared else strategy.scope()
     with scope:
-      estimators = [
-        self._build_estimator(config, border, h, num_classes)
-        for border, h in enumerate(activations[:-1])
-      ]
+      estimators = networks.build_estimators(config, shapes, num_classes)
       self._estimator_optimizer = SharedAdam(config.estimator_learning_rate)
       self._estimator_optimizer.build(
         [v for e in estimators for v in e.trainable_variables]
@@ -106,22 +56,8 @@ class Learner:
       segments, estimators, config.targets, config.l2
     )
     with strategy.scope():
-      self._main_optimizer = keras.optimizers.SGD(
-        build_schedule(config), momentum=config.momentum
-      )
+      self._main_optimizer = networks.build_main_optimizer(config)
       self._main_optimizer.build(self.network.main_variables)
-
-  def _build_estimator(self, config, border, h, num_classes):
-    estimator = build_estimator(
-      config.method,
-      h.shape[-1],
-      num_classes,
-      config.width,
-      config.estimator_loss,
-      (config.seed, _FIRST_SG_LAYER + 10 * border),
-    )
-    estimator(h, tf.zeros([1, num_classes]))  # makes the variables
-    return estimator
 
   def trackables(self):
     """What a checkpoint holds."""
@@ -131,25 +67,14 @@ class Learner:
       "estimator_optimizer": self._estimator_optimizer,
     }
 
-  def _variables(self):
+  @property
+  def variables(self):
+    """Every variable of `trackables`."""
     return [
       *self.network.variables,
       *self._main_optimizer.variables,
       *self._estimator_optimizer.variables,
     ]
-
-  def snapshot(self):
-    """Copies all state; `rewind` takes it back."""
-    return [variable.numpy() for variable in self._variables()]
-
-  def rewind(self, snapshot):
-    """Returns to a `snapshot`."""
-    for variable, value in zip(self._variables(), snapshot, strict=True):
-      variable.assign(value)
-
-  def is_finite(self):
-    """Whether every number of the state is finite."""
-    return all(np.isfinite(value).all() for value in self.snapshot())
 
   def train_step(self, x, y, measure=False):
     """Makes one update of everything.
@@ -259,13 +184,6 @@ class Learner:
         )
       )
     return values
-
-
-def build_schedule(config):
-  """The main network's learning rate: a tenth after each of three drops."""
-  drops = [round(share * config.num_steps) for share in config.drops]
-  rates = [config.learning_rate * 0.1**n for n in range(len(drops) + 1)]
-  return keras.optimizers.schedules.PiecewiseConstantDecay(drops, rates)
 
 
 def _no_scope():

@@ -3,7 +3,9 @@
 import os
 import sys
 
-from trainers import run
+import numpy as np
+
+from trainers import checkpoints, run
 
 
 def next_stop(step, most, num_steps, *every):
@@ -25,6 +27,49 @@ def next_stop(step, most, num_steps, *every):
 def is_due(step, every, num_steps):
   """Whether something that happens every so many steps happens at `step`."""
   return step % every == 0 or step == num_steps
+
+
+def is_finite(variables):
+  """Whether every number of the variables is finite."""
+  return all(np.isfinite(variable.numpy()).all() for variable in variables)
+
+
+def retreat(this_run, objects, variables, train_steps, bad, advice):
+  """Goes back to the last finite weights, saves them and stops the run.
+
+  Every batch is a function of its step, so the newest checkpoint leads to the
+  same weights again; to keep a copy of them at every step would cost more.
+
+  Args:
+    this_run: a `run.Run` with a checkpoint, if only of step 0.
+    objects: what its checkpoints hold.
+    variables: every variable of `objects`.
+    train_steps: function of (first, last) that makes those updates.
+    bad: index of the first update whose loss was not finite.
+    advice: sentence that says what to change.
+
+  Raises:
+    run.NotFinite: always.
+  """
+  folder = os.path.join(this_run.workdir, "checkpoints")
+  start = checkpoints.restore(objects, folder, this_run.say)
+  kept = max(bad - 1, start)
+  if kept > start:
+    train_steps(start, kept)
+  before = [variable.numpy() for variable in variables]
+  if bad > kept:
+    train_steps(kept, bad)
+  # The update before can have left infinite weights behind a finite loss.
+  if is_finite(variables):
+    kept = bad
+  else:
+    for variable, value in zip(variables, before, strict=True):
+      variable.assign(value)
+  this_run.save(objects, kept)
+  raise run.NotFinite(
+    f"the loss is not finite at step {bad} of {this_run.workdir}; the weights "
+    f"of step {kept} are kept. {advice}"
+  )
 
 
 def run_all(command, train, describe):

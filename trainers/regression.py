@@ -12,17 +12,14 @@ import functools
 import os
 import typing
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from data import benchmark_functions
-from sobolev_tf import derivatives, sobolev_loss
-from sobolev_tf.networks.regression import RegressionMLP
 from trainers import command_line, loop, regression_figures, run
 from trainers.command_line import setting
+from trainers.regression_learner import METHODS, Learner
 
-METHODS = ("regular", "sobolev")
 COLUMNS = (
   "train_loss",
   "test_mse",
@@ -140,100 +137,6 @@ class Scaling(typing.NamedTuple):
   x_scale: np.ndarray
   y_mean: np.ndarray
   y_scale: np.ndarray
-
-
-class Learner:
-  """Networks of several seeds, their optimizer and the compiled step."""
-
-  def __init__(
-    self, method, seeds, hidden_sizes, learning_rate, weight=1.0, loss="l2"
-  ):
-    self.network = RegressionMLP(2, seeds, hidden_sizes)
-    self.optimizer = keras.optimizers.Adam(learning_rate)
-    self.optimizer.build(self.network.trainable_variables)
-    self._order = METHODS.index(method)
-    self._weights = (1.0, weight)[: self._order + 1]
-    self._losses = ("l2", loss)[: self._order + 1]
-    self._num_networks = len(seeds)
-    # The optimizer's first state, to which `reset` returns.
-    self._fresh = [variable.numpy() for variable in self.optimizer.variables]
-
-  def reset(self, seeds):
-    """Returns to the untrained state, so that the compiled step is reused."""
-    self.network.reset(seeds)
-    for variable, value in zip(
-      self.optimizer.variables, self._fresh, strict=True
-    ):
-      variable.assign(value)
-
-  def trackables(self):
-    """What a checkpoint holds."""
-    return {"network": self.network, "optimizer": self.optimizer}
-
-  def snapshot(self):
-    """Copies all state; `rewind` takes it back."""
-    return [variable.numpy() for variable in self._variables()]
-
-  def rewind(self, snapshot):
-    """Returns to a `snapshot`."""
-    for variable, value in zip(self._variables(), snapshot, strict=True):
-      variable.assign(value)
-
-  def is_finite(self):
-    """Whether every weight is a finite number."""
-    return all(np.isfinite(v.numpy()).all() for v in self._variables())
-
-  def _variables(self):
-    return [*self.network.trainable_variables, *self.optimizer.variables]
-
-  def losses(self, x, y, dy):
-    """Mean Sobolev loss of each network on its batch (Eq. 1), `[S]`."""
-    if self._order:
-      predicted = self.network.value_and_gradient(x)
-    else:
-      predicted = (self.network(x),)
-    target = (y, dy)[: self._order + 1]
-    loss = sobolev_loss(predicted, target, self._weights, self._losses).loss
-    loss = tf.reshape(loss, [self._num_networks, -1])  # [S * B] to [S, B]
-    return tf.reduce_mean(loss, axis=1)
-
-  @tf.function(jit_compile=True)
-  def train_steps(self, x, y, dy, num_steps):
-    """Makes `num_steps` updates inside one compiled call.
-
-    Args:
-      x: `[L, S * B, 2]`; update i uses batch i mod L.
-      y: `[L, S * B, 1]`.
-      dy: `[L, S * B, 1, 2]`.
-      num_steps: scalar int32.
-
-    Returns:
-      losses of the last update `[S]`, and the index of the first update whose
-      loss was not finite, -1 if there was none.
-    """
-    variables = self.network.trainable_variables
-    losses, bad = tf.zeros([self._num_networks], x.dtype), tf.constant(-1)
-    for step in tf.range(num_steps):
-      batch = step % tf.shape(x)[0]
-      with tf.GradientTape() as tape:
-        losses = self.losses(x[batch], y[batch], dy[batch])
-        # The networks share nothing, so the gradient of the sum holds each
-        # network's own gradient.
-        total = tf.reduce_sum(losses)
-      self.optimizer.apply(tape.gradient(total, variables), variables)
-      is_bad = tf.logical_not(tf.math.is_finite(total))
-      bad = tf.where((bad < 0) & is_bad, step, bad)
-    return losses, bad
-
-  @tf.function
-  def predict(self, x):
-    """Values and gradients: `[S, N, 1]` and `[S, N, 1, 2]` for `[S, N, 2]`."""
-    value, gradient = derivatives(self.network, tf.reshape(x, [-1, 2]), 1)
-    head = tf.shape(x)[:2]
-    return (
-      tf.reshape(value, tf.concat([head, [1]], axis=0)),
-      tf.reshape(gradient, tf.concat([head, [1, 2]], axis=0)),
-    )
 
 
 @functools.lru_cache(maxsize=8)
@@ -392,6 +295,8 @@ def train(config, workdir):
 
     errors = None
     step = this_run.restore(learner.trackables())
+    if step == 0:
+      this_run.save(learner.trackables(), 0)  # for a loss not finite early on
     with this_run.progress(config.num_steps, step) as progress:
       while step < config.num_steps:
         step, losses = _advance(this_run, learner, examples, step)
@@ -420,28 +325,22 @@ def _advance(this_run, learner, examples, first):
     config.evaluate_every,
     config.checkpoint_every,
   )
-  data = [tf.constant(a) for a in batches(examples, config, first, last)]
-  before = learner.snapshot()
-  losses, bad = learner.train_steps(*data, tf.constant(last - first))
+  losses, bad = _train_steps(learner, examples, config, first, last)
   if bad >= 0:
-    _retreat(this_run, learner, data, before, first, int(bad))
+    loop.retreat(
+      this_run,
+      learner.trackables(),
+      learner.variables,
+      functools.partial(_train_steps, learner, examples, config),
+      first + int(bad),
+      "Lower --learning_rate or use --scaling=standard in another --workdir.",
+    )
   return last, losses.numpy()
 
 
-def _retreat(this_run, learner, data, before, first, bad):
-  """Takes the last finite weights back, saves them and stops."""
-  # The update before can have left infinite weights behind a finite loss.
-  for kept in (bad, max(bad - 1, 0)):
-    learner.rewind(before)
-    learner.train_steps(*data, tf.constant(kept))
-    if learner.is_finite():
-      break
-  this_run.save(learner.trackables(), first + kept)
-  raise run.NotFinite(
-    f"the loss is not finite at step {first + bad} of {this_run.workdir}; the "
-    f"weights of step {first + kept} are kept. Lower --learning_rate or use "
-    "--scaling=standard in another --workdir."
-  )
+def _train_steps(learner, examples, config, first, last):
+  data = [tf.constant(a) for a in batches(examples, config, first, last)]
+  return learner.train_steps(*data, tf.constant(last - first))
 
 
 def _log(this_run, step, losses, errors):

@@ -7,16 +7,16 @@ The pictures are cluttered digits, which need no download, or CIFAR-10.
 """
 
 import dataclasses
-import os
 
 import numpy as np
 import tensorflow as tf
 
 from data.cifar10 import Cifar10
 from data.digits import Digits
-from trainers import checkpoints, command_line, loop, replicas, run
+from trainers import command_line, loop, replicas, run
 from trainers.command_line import CommandError, setting
-from trainers.decoupled_learner import METHODS, Learner
+from trainers.decoupled_learner import Learner
+from trainers.decoupled_networks import METHODS
 
 DATASETS = ("digits", "cifar10")
 # Per border; each becomes a column NAME_K, borders counted from below.
@@ -258,26 +258,18 @@ def _advance(this_run, learner, data, batches, first):
 
 
 def _retreat(this_run, learner, data, bad):
-  """Trains again up to the last finite weights, saves them and stops.
+  def train_steps(first, last):
+    batches = training_batches(data, this_run.config, first)
+    for _ in range(first, last):
+      learner.train_step(*next(batches))
 
-  Every batch is a function of its step, so the newest checkpoint leads to the
-  same weights; keeping a copy of them all the time would cost more.
-  """
-  folder = os.path.join(this_run.workdir, "checkpoints")
-  step = checkpoints.restore(learner.trackables(), folder, this_run.say)
-  batches = training_batches(data, this_run.config, step)
-  # The update before can have left infinite weights behind a finite loss.
-  while step < bad:
-    before = learner.snapshot() if step == bad - 1 else None
-    learner.train_step(*next(batches))
-    if before is not None and not learner.is_finite():
-      learner.rewind(before)
-      break
-    step += 1
-  this_run.save(learner.trackables(), step)
-  raise run.NotFinite(
-    f"the loss is not finite at step {bad} of {this_run.workdir}; the weights "
-    f"of step {step} are kept. Lower --learning_rate in another --workdir."
+  loop.retreat(
+    this_run,
+    learner.trackables(),
+    learner.variables,
+    train_steps,
+    bad,
+    "Lower --learning_rate in another --workdir.",
   )
 
 

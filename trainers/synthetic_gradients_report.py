@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 from trainers import command_line, synthetic_gradients_figures
-from trainers.decoupled_learner import METHODS
+from trainers.decoupled_networks import METHODS
 from trainers.synthetic_gradients import Config
 
 # Table 1, CIFAR-10 with three modules: top-1 accuracy in per cent.

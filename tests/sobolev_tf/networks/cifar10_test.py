@@ -35,7 +35,7 @@ def test_network_has_the_papers_shapes():
     [3, 3, a, b] for a, b in zip([3, *channels[:-1]], channels, strict=True)
   ]
   assert channels == [64] * 2 + [128] * 3 + [256] * 3 + [512] * 3
-  assert segments[0].output.w.shape == [4 * 4 * 512, 10]
+  assert segments[0].output.w.shape == [512, 10]  # of the average
 
 
 @pytest.mark.parametrize("num_modules", [0, 1, 2, 3])

@@ -1,0 +1,113 @@
+"""What a configuration of Table 1 is made of: segments, estimators, optimizer.
+
+Each function makes its variables at once, in whatever scope it is called, so
+that mirrored replicas and parameter servers build the same things.
+"""
+
+import keras
+import tensorflow as tf
+
+from sobolev_tf.networks.cifar10 import cifar10_segments, scaled_channels
+from sobolev_tf.networks.synthetic_gradient_modules import (
+  ClassPredictor,
+  GradientPredictor,
+)
+from sobolev_tf.synthetic_gradients import (
+  DirectEstimator,
+  LossCritic,
+  ZeroEstimator,
+)
+
+# What a loss critic is supervised with: value, gradient, labels (Table 1).
+SUPERVISION = {
+  "vfbn": (False, True, False),
+  "critic": (True, False, False),
+  "sobolev": (True, True, False),
+  "sobolev_labels": (True, True, True),
+}
+METHODS = ("backprop", "noprop", "direct", *SUPERVISION)
+_SG_CHANNELS = 128  # SM §4.2
+# Layers are numbered for their seeds; the main network has fewer than this.
+_FIRST_SG_LAYER = 100
+
+
+def build_segments(config, num_classes):
+  """The main network's segments, from below.
+
+  Args:
+    config: settings with the fields of `synthetic_gradients.Config`.
+    num_classes: size of the output.
+
+  Raises:
+    ValueError: the network has no so many borders.
+  """
+  return cifar10_segments(
+    config.num_modules if config.method != "backprop" else 0,
+    config.width,
+    num_classes,
+    config.seed,
+  )
+
+
+def border_shapes(segments, image_shape):
+  """Shapes `[H, W, C]` of the activations at the borders, from below.
+
+  The call makes the variables of the segments.
+  """
+  x = tf.zeros([1, *image_shape])
+  shapes = []
+  for segment in segments:
+    x = segment(x, False)
+    shapes.append(x.shape[1:])
+  return shapes[:-1]
+
+
+def build_estimators(config, shapes, num_classes):
+  """An estimator for each border, with its variables.
+
+  Args:
+    config: settings with the fields of `synthetic_gradients.Config`.
+    shapes: of the activations, as `border_shapes` returns them.
+    num_classes: number of classes.
+  """
+  estimators = []
+  for border, shape in enumerate(shapes):
+    estimator = build_estimator(
+      config.method,
+      shape[-1],
+      num_classes,
+      config.width,
+      config.estimator_loss,
+      (config.seed, _FIRST_SG_LAYER + 10 * border),
+    )
+    estimator(tf.zeros([1, *shape]), tf.zeros([1, num_classes]))
+    estimators.append(estimator)
+  return estimators
+
+
+def build_estimator(method, num_channels, num_classes, width, loss, seed):
+  """An estimator of Table 1 for activations of `num_channels` channels."""
+  channels = scaled_channels(_SG_CHANNELS, width)
+  if method == "noprop":
+    return ZeroEstimator()
+  if method == "direct":
+    return DirectEstimator(
+      GradientPredictor(num_channels, channels, seed), loss=loss
+    )
+  return LossCritic(
+    ClassPredictor(num_classes, channels, seed),
+    *SUPERVISION[method],
+    loss=loss,
+  )
+
+
+def build_main_optimizer(config):
+  """SGD with momentum and the three drops of its learning rate."""
+  return keras.optimizers.SGD(build_schedule(config), momentum=config.momentum)
+
+
+def build_schedule(config):
+  """The main network's learning rate: a tenth after each of three drops."""
+  drops = [round(share * config.num_steps) for share in config.drops]
+  rates = [config.learning_rate * 0.1**n for n in range(len(drops) + 1)]
+  return keras.optimizers.schedules.PiecewiseConstantDecay(drops, rates)
