@@ -34,26 +34,15 @@ if [ -n "${NUM_REPLICAS:-}" ]; then
   settings+=(--num_replicas="$NUM_REPLICAS")
 fi
 
-# At desk size one single-threaded process per processor trains more networks
-# in an hour than one process with many threads. The processes share the work:
-# each takes the next run that no other one has. At the paper's size one
-# process has the machine.
-processes=1
-if [ "$PRESET" != paper ] && [ "${NUM_REPLICAS:-1}" = 1 ]; then
-  processes="$(nproc)"
-  export TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+command=(python -m trainers.synthetic_gradients "${settings[@]}")
+# At the paper's size, or with several replicas, one process has the machine.
+code=0
+if [ "$PRESET" = paper ] || [ "${NUM_REPLICAS:-1}" != 1 ]; then
+  "${command[@]}" || code=$?
+else
+  on_every_processor "${command[@]}" || code=$?
 fi
-pids=()
-trap 'kill "${pids[@]}" 2>/dev/null || true; wait || true' INT TERM
-for _ in $(seq "$processes"); do
-  python -m trainers.synthetic_gradients "${settings[@]}" &
-  pids+=($!)
-done
 # Code 1 says that some run's loss was not finite; the table counts it.
-for pid in "${pids[@]}"; do
-  code=0
-  wait "$pid" || code=$?
-  [ "$code" -le 1 ] || exit "$code"
-done
+[ "$code" -le 1 ] || exit "$code"
 python -m trainers.synthetic_gradients_report --workdir="$WORKDIR" \
   --output="$OUTPUT"

@@ -63,9 +63,10 @@ export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
 # Starts one single-threaded process per processor with the same command. The
 # trainer's processes share the runs: each takes the next one that no other
 # has. For small networks this trains more of them in an hour than one process
-# with many threads. Ctrl-C reaches them all; each saves and stops.
+# with many threads. Ctrl-C reaches them all; each saves and stops. Returns the
+# largest of their exit codes: 1 where some run's loss was not finite.
 on_every_processor() {
-  local pids=() pid status=0
+  local pids=() pid code status=0
   for _ in $(seq "$(nproc)"); do
     TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 "$@" &
     pids+=($!)
@@ -73,7 +74,9 @@ on_every_processor() {
   # shellcheck disable=SC2064
   trap "kill ${pids[*]} 2>/dev/null || true" INT TERM
   for pid in "${pids[@]}"; do
-    wait "$pid" || status=$?
+    code=0
+    wait "$pid" || code=$?
+    [ "$code" -le "$status" ] || status="$code"
   done
   trap - INT TERM
   return "$status"
