@@ -149,10 +149,10 @@ def _term(predicted, target, loss, weights, reduction, delta):
   axes = list(range(1, elements.shape.rank))
   reduce = tf.reduce_sum if reduction == "sum" else tf.reduce_mean
   reduced = reduce(elements, axis=axes)  # [B]
-  return _safe_sqrt(reduced) if loss == "norm" else reduced
+  return safe_sqrt(reduced) if loss == "norm" else reduced
 
 
-def _safe_sqrt(x):
+def safe_sqrt(x):
   """Square root whose gradient at 0 is 0 instead of infinite."""
   positive = x > 0
   return tf.where(positive, tf.sqrt(tf.where(positive, x, 1)), 0)

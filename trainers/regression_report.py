@@ -13,10 +13,10 @@ import os
 import typing
 
 import numpy as np
-from scipy import stats
 
 from data import benchmark_functions
 from trainers import command_line, regression, regression_figures
+from trainers.paired_statistics import compare, verdict
 
 # Figures of the paper and its supplement.
 _FIGURES = {
@@ -100,41 +100,6 @@ def paper_claim(function, num_train):
   # "regular regression performed better" on Ackley "in the relatively low
   # data regime"; the text does not say whether 100 points still count.
   return "regular" if num_train <= 20 else None
-
-
-def compare(regular, sobolev):
-  """Compares the test errors of the two methods seed by seed.
-
-  Args:
-    regular: test error of each seed.
-    sobolev: the same for Sobolev training; same seeds, same points.
-
-  Returns:
-    (ratio, p): the geometric mean of regular / sobolev, and the p-value of a
-    paired t-test on the logarithms (1 for a single seed).
-  """
-  logs = np.log10(regular), np.log10(sobolev)
-  ratio = 10 ** np.mean(logs[0] - logs[1])
-  p = stats.ttest_rel(*logs).pvalue if len(regular) > 1 else 1.0
-  return ratio, p
-
-
-def verdict(claim, ratio, p):
-  """One phrase: does the measurement agree with the paper's claim?
-
-  Args:
-    claim: the method that the paper says is better, or None.
-    ratio: regular error / Sobolev error.
-    p: p-value of their difference; below 0.05 it counts as one.
-  """
-  winner = "sobolev" if ratio > 1 else "regular"
-  if p >= 0.05:
-    return f"not settled by these seeds (p = {p:.2f})"
-  if claim is None:
-    return f"paper silent: {winner} better"
-  if winner == claim:
-    return f"as in the paper: {winner} better"
-  return f"NOT as in the paper: {winner} better"
 
 
 def write_csv(path, runs, varied):

@@ -22,3 +22,23 @@ class FanInNormal(snt.initializers.Initializer):
     fan_in = max(math.prod(shape[:-1]), 1)
     draw = tf.random.stateless_truncated_normal(shape, self._seed, dtype=dtype)
     return draw / tf.cast(fan_in**0.5, dtype)
+
+
+class Orthogonal(snt.initializers.Initializer):
+  """A matrix with orthonormal rows or columns, whichever are fewer, scaled."""
+
+  def __init__(self, seed, layer, gain=1.0):
+    """Takes a run's seed, the layer's number and the factor on the matrix."""
+    self._seed, self._gain = (seed, layer), gain
+
+  def __call__(self, shape, dtype):
+    rows, columns = math.prod(shape[:-1]), shape[-1]
+    draw = tf.random.stateless_normal(
+      [max(rows, columns), min(rows, columns)], self._seed, dtype=tf.float64
+    )
+    q, r = tf.linalg.qr(draw)
+    # Without the signs the distribution would not be uniform.
+    q *= tf.sign(tf.linalg.diag_part(r))
+    if rows < columns:
+      q = tf.linalg.matrix_transpose(q)
+    return tf.cast(self._gain * tf.reshape(q, shape), dtype)

@@ -1,0 +1,188 @@
+"""Times a Sobolev distillation step against a regular one.
+
+    python -m benchmarks.distillation_step [--batch_size=200] \
+        [--num_actions=4] [--output=results/benchmarks]
+
+Student and teacher are the paper's networks on random frames. The student's
+steps are the trainer's own objective, gradients taken w.r.t. 4x4 blocks of
+pixels (`frames_to_blocks`) as the trainer takes them; the teacher's work is
+timed apart: one forward pass, and its projected gradients. The candidates take
+turns and medians count. Beside each measured time stands the one that
+multiply-adds give. In units of a forward pass:
+
+- a regular step of the student takes 3, less the first layer's share of one:
+  nobody asks for the gradient w.r.t. the input;
+- a Sobolev step takes 6, less the same: the input gradient's backward pass is
+  differentiated again;
+- the teacher takes 2 for its gradients, forward and back to the input.
+"""
+
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+from benchmarks import timing
+from sobolev_tf.distillation import (
+  policy_directions,
+  policy_distillation_loss,
+  projected_policy_gradient,
+)
+from sobolev_tf.networks.atari import (
+  StudentNetwork,
+  TeacherNetwork,
+  frames_to_blocks,
+  frames_to_input,
+)
+
+_OUTPUT = flags.DEFINE_string(
+  "output", None, "folder for distillation_step.md; None prints it alone"
+)
+_ROUNDS = flags.DEFINE_integer("rounds", 9, "rounds of each candidate")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 200, "frames per step")
+_NUM_ACTIONS = flags.DEFINE_integer("num_actions", 4, "of the game")
+
+_SIZE = 84  # pixels
+_ALPHA = 0.1
+
+
+def layer_costs(network):
+  """Multiply-adds per frame of each layer of a policy, forward, from below."""
+  frame = tf.TensorSpec([1, _SIZE, _SIZE, 4], tf.float32)
+  graph = tf.function(lambda s: network(s)).get_concrete_function(frame).graph
+  return [
+    op.outputs[0].shape.num_elements()
+    * op.inputs[1].shape[:-1].num_elements()  # products per output
+    for op in graph.get_operations()
+    if op.type in ("Conv2D", "MatMul")
+  ]
+
+
+def arithmetic(student, teacher):
+  """Multiply-adds per frame of every candidate.
+
+  Args:
+    student: cost of each layer, forward.
+    teacher: the same.
+  """
+  return {
+    "regular step": 3 * sum(student) - student[0],
+    "Sobolev step": 6 * sum(student) - student[0],
+    "teacher, logits": sum(teacher),
+    "teacher, gradients": 2 * sum(teacher),
+  }
+
+
+def build_candidates(batch_size, num_actions):
+  """Everything to time.
+
+  Returns:
+    (candidates, costs): dicts from a name to (call, frames) and to
+    multiply-adds per frame.
+  """
+  student, teacher = StudentNetwork(num_actions), TeacherNetwork(num_actions)
+  rng = np.random.default_rng(0)
+  frames = tf.constant(
+    rng.integers(0, 256, [batch_size, _SIZE, _SIZE, 4], dtype=np.uint8)
+  )
+  optimizer = keras.optimizers.Adam(1e-4)
+  optimizer.build(student.trainable_variables)
+
+  def update(predict, target):
+    variables = student.trainable_variables
+    with tf.GradientTape() as tape:
+      losses = policy_distillation_loss(predict(), target, _ALPHA).loss
+      loss = tf.reduce_mean(losses)
+    optimizer.apply(tape.gradient(loss, variables), variables)
+    return loss
+
+  @tf.function
+  def ask():
+    return teacher(frames_to_input(frames))
+
+  @tf.function
+  def teach(logits):
+    s = frames_to_blocks(frames)
+    v = policy_directions(logits, (0, 0))
+    return projected_policy_gradient(teacher.from_blocks, s, v)
+
+  @tf.function
+  def regular(logits):
+    s = frames_to_input(frames)
+    return update(lambda: (student(s),), (logits,))
+
+  @tf.function
+  def sobolev(logits, gradient):
+    s = frames_to_blocks(frames)
+    v = policy_directions(logits, (0, 0))
+    return update(
+      lambda: projected_policy_gradient(student.from_blocks, s, v),
+      (logits, gradient),
+    )
+
+  logits, gradient = teach(ask())
+  calls = {
+    "regular step": lambda: regular(logits).numpy(),
+    "Sobolev step": lambda: sobolev(logits, gradient).numpy(),
+    "teacher, logits": lambda: ask().numpy(),
+    # A sum is little to hand over and needs all of it.
+    "teacher, gradients": lambda: teach(logits)[1][0, 0, 0, 0].numpy(),
+  }
+  costs = arithmetic(layer_costs(student), layer_costs(teacher))
+  return {name: (call, batch_size) for name, call in calls.items()}, costs
+
+
+def make_table(times, costs, batch_size):
+  """Renders the comparison as Markdown.
+
+  Args:
+    times: microseconds per frame from a candidate.
+    costs: multiply-adds per frame from a candidate.
+    batch_size: frames per step.
+  """
+  times, costs = _with_sum(times), _with_sum(costs)
+  lines = [
+    "| | ms per batch | images/s | measured / regular | arithmetic / regular "
+    "| measured / arithmetic | GFLOP/s |",
+    "|---|---|---|---|---|---|---|",
+  ]
+  for name, time in times.items():
+    ratio = time / times["regular step"]
+    expected = costs[name] / costs["regular step"]
+    lines.append(
+      f"| {name} | {time * batch_size / 1e3:.1f} | {1e6 / time:,.0f} "
+      f"| {ratio:.2f} | {expected:.2f} | {ratio / expected:.2f} "
+      f"| {2 * costs[name] / time / 1e3:.0f} |"
+    )
+  return "\n".join(lines) + "\n"
+
+
+def _with_sum(found):
+  total = found["Sobolev step"] + found["teacher, gradients"]
+  return {**found, "Sobolev step with its teacher": total}
+
+
+def main(argv):
+  """Prints the table, and writes it if a folder is given."""
+  del argv
+  candidates, costs = build_candidates(_BATCH_SIZE.value, _NUM_ACTIONS.value)
+  times = timing.interleaved(candidates, _ROUNDS.value)
+  text = (
+    f"`python -m benchmarks.distillation_step --batch_size={_BATCH_SIZE.value} "
+    f"--num_actions={_NUM_ACTIONS.value}` on {timing.machine()}; medians of "
+    f"{_ROUNDS.value} rounds in turns. The machine's matrix products reach "
+    f"{timing.sgemm_gflops():.0f} GFLOP/s.\n\n"
+    + make_table(times, costs, _BATCH_SIZE.value)
+  )
+  print(text)
+  if _OUTPUT.value:
+    os.makedirs(_OUTPUT.value, exist_ok=True)
+    path = os.path.join(_OUTPUT.value, "distillation_step.md")
+    with open(path, "w", encoding="utf-8") as file:
+      file.write(text)
+
+
+if __name__ == "__main__":
+  app.run(main)

@@ -1,0 +1,105 @@
+#!/usr/bin/env bash
+# Reproduces Figure 4: students of Atari teachers, distilled with and without
+# gradients, from several percentages of the recorded frames. Records the
+# teachers, chooses alpha and the learning rate of every method on a validation
+# slice of the training episodes, trains, and writes results/figure4. About 4
+# hours on 2 cores in desk; run it again to resume.
+#   PRESET=smoke|desk|paper   (default: desk)
+#   GAMES=pong,...            (default: pong,breakout,space_invaders)
+#   PERCENTAGES=1,5,10,50     of the frames, to learn from
+#   SEEDS=0,1,2               the first one's students also play the game
+#   TEACHERS=DIR              GAME.npz of each (default: results/teachers)
+#   RECORDINGS=DIR            (default: runs/recordings)
+#   WORKDIR=DIR               training runs (default: runs/figure4_$PRESET)
+#   OUTPUT=DIR                table and figures (default: results/figure4; the
+#                             smoke preset writes into WORKDIR instead)
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+PRESET="${PRESET:-desk}"
+WORKDIR="${WORKDIR:-$ROOT/runs/figure4_$PRESET}"
+GAMES="${GAMES:-pong,breakout,space_invaders}"
+PERCENTAGES="${PERCENTAGES:-1,5,10,50}"
+SEEDS="${SEEDS:-0,1,2}"
+TEACHERS="${TEACHERS:-$ROOT/results/teachers}"
+RECORDINGS="${RECORDINGS:-$ROOT/runs/recordings}"
+NUM_FRAMES=100000
+EPISODES=30
+# As many trials for each method: the learning rates of SM §3 in quarters of a
+# decade, or three of them with three weights.
+ALL_RATES=1e-5,1.8e-5,3.2e-5,5.6e-5,1e-4,1.8e-4,3.2e-4,5.6e-4,1e-3
+SOME_RATES=1e-4,3.2e-4,1e-3
+ALPHAS=0.01,0.1,1
+NOISES=0.01,0.03,0.1
+SEARCHED_PERCENTAGE=10
+CONTROLLED_PERCENTAGE=5
+VALIDATION_SHARE=0.2
+case "$PRESET" in
+  smoke)
+    GAMES=breakout PERCENTAGES=50 SEEDS=0,1
+    NUM_FRAMES=2000 EPISODES=2
+    ALL_RATES=1e-4,1e-3 SOME_RATES=1e-3 ALPHAS=0.1,1 NOISES=0.03,0.1
+    SEARCHED_PERCENTAGE=50 CONTROLLED_PERCENTAGE=50 VALIDATION_SHARE=0.5
+    RECORDINGS="$WORKDIR/recordings"
+    OUTPUT="${OUTPUT:-$WORKDIR/report}"
+    ;;
+  desk | paper) OUTPUT="${OUTPUT:-$ROOT/results/figure4}" ;;
+  *) fail "PRESET is $PRESET; use smoke, desk or paper." ;;
+esac
+
+for game in ${GAMES//,/ }; do
+  if [ ! -e "$TEACHERS/$game.npz" ]; then
+    [ "$PRESET" = smoke ] ||
+      fail "there is no teacher $TEACHERS/$game.npz; train it with" \
+        "GAME=$game ./scripts/train_teachers.sh."
+    echo "Making a teacher that has learnt nothing, for this trial only ..."
+    TEACHERS="$WORKDIR/teachers"
+    [ -e "$TEACHERS/$game.npz" ] ||
+      GAME="$game" PRESET=smoke OUTPUT="$TEACHERS" \
+        WORKDIR="$WORKDIR/teacher_runs" ./scripts/train_teachers.sh
+  fi
+  [ -e "$RECORDINGS/$game" ] ||
+    python -m trainers.record --game="$game" \
+      --teacher="$TEACHERS/$game.npz" --num_frames="$NUM_FRAMES" \
+      --workdir="$RECORDINGS/$game"
+done
+
+# Code 1 says that some run's loss was not finite; the table counts it.
+distil() {
+  local code=0 command
+  command=(python -m trainers.distillation --preset="$PRESET"
+    --teachers="$TEACHERS" --recordings="$RECORDINGS" "$@")
+  if [ "$PRESET" = paper ]; then
+    "${command[@]}" || code=$?
+  else
+    on_every_processor "${command[@]}" || code=$?
+  fi
+  [ "$code" -le 1 ] || exit "$code"
+}
+
+search() {
+  distil --game="$GAMES" --percentage="$SEARCHED_PERCENTAGE" --seed=100 \
+    --validation_share="$VALIDATION_SHARE" --num_score_episodes=0 \
+    --method="$1" --workdir="$WORKDIR/search/$1" "${@:2}"
+}
+search regular --learning_rate="$ALL_RATES"
+search sobolev --learning_rate="$SOME_RATES" --alpha="$ALPHAS"
+search noise --learning_rate="$SOME_RATES" --noise="$NOISES"
+python -m trainers.distillation_search_report --workdir="$WORKDIR/search" \
+  --output="$OUTPUT"
+
+final() {
+  distil --game="$GAMES" --search="$OUTPUT/search.csv" \
+    --workdir="$WORKDIR/final/$1" "${@:2}"
+}
+# To play takes as long as to train: only the first seed's students do it.
+final played --method=regular,sobolev --percentage="$PERCENTAGES" \
+  --seed="${SEEDS%%,*}" --num_score_episodes="$EPISODES"
+if [ "$SEEDS" != "${SEEDS%%,*}" ]; then
+  final others --method=regular,sobolev --percentage="$PERCENTAGES" \
+    --seed="${SEEDS#*,}" --num_score_episodes=0
+fi
+final controls --method=noise,attention --percentage="$CONTROLLED_PERCENTAGE" \
+  --seed="$SEEDS" --num_score_episodes=0
+python -m trainers.distillation_report --workdir="$WORKDIR/final" \
+  --output="$OUTPUT"

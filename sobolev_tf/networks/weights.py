@@ -1,0 +1,165 @@
+"""A network's weights as a plain .npz with a card beside it.
+
+    breakout.npz    one float16 array per variable, named LAYER/VARIABLE
+    breakout.json   the card: what the network is, where it came from, and the
+                    sha256 of the .npz
+
+Half precision halves the file; a network loaded from one is what the card
+describes only if it was rounded the same way, see `round_weights`. Nothing
+here unpickles or evaluates what a file says.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+
+import numpy as np
+
+_DTYPE = np.float16
+
+
+def card_path(path):
+  """Path of the card that belongs to the weights in `path`."""
+  return os.path.splitext(path)[0] + ".json"
+
+
+def round_weights(network):
+  """Rounds every variable to what a file would keep of it."""
+  for variable in network.variables:
+    variable.assign(variable.numpy().astype(_DTYPE).astype(np.float32))
+
+
+def save_weights(path, network, card):
+  """Writes a network and its card.
+
+  Args:
+    path: ends in .npz; the card is written beside it.
+    network: `snt.Module` with float32 variables.
+    card: dict that JSON can hold; `sha256` is added.
+
+  Raises:
+    ValueError: the path does not end in .npz, or a weight is not finite in
+      half precision.
+  """
+  if not path.endswith(".npz"):
+    raise ValueError(f"{path} does not end in .npz; name such a file.")
+  arrays = {
+    name: _to_half(variable.numpy(), name)
+    for name, variable in _named(network).items()
+  }
+  partial = path + ".partial"
+  with open(partial, "wb") as file:
+    np.savez_compressed(file, **arrays)
+  digest = _digest(partial)
+  card_partial = card_path(path) + ".partial"
+  with open(card_partial, "w", encoding="utf-8") as file:
+    json.dump({**card, "sha256": digest}, file, indent=2, ensure_ascii=False)
+    file.write("\n")
+  os.replace(partial, path)
+  os.replace(card_partial, card_path(path))
+
+
+def load_card(path):
+  """Reads the card that belongs to the weights in `path`.
+
+  Raises:
+    ValueError: a file is missing, or the card is not a JSON object.
+  """
+  for needed in (path, card_path(path)):
+    if not os.path.isfile(needed):
+      raise ValueError(
+        f"{needed} does not exist; weights are a .npz with a .json card beside "
+        "it."
+      )
+  try:
+    with open(card_path(path), encoding="utf-8") as file:
+      card = json.load(file)
+  except ValueError as error:
+    raise ValueError(
+      f"{card_path(path)} is not valid JSON ({error}); restore it."
+    ) from error
+  if not isinstance(card, dict):
+    raise ValueError(f"{card_path(path)} is no JSON object; restore it.")
+  return card
+
+
+def load_weights(path, network):
+  """Fills a network with the weights of a file; all of them or none.
+
+  Args:
+    path: the .npz.
+    network: `snt.Module` with its variables made.
+
+  Returns:
+    The card.
+
+  Raises:
+    ValueError: a file is missing, has changed since its card was written, or
+      does not hold this network's finite weights.
+  """
+  card = load_card(path)
+  if _digest(path) != card.get("sha256"):
+    raise ValueError(
+      f"{path} is not the file that its card describes (the sha256 differs); "
+      "restore both."
+    )
+  variables = _named(network)
+  arrays = _read(path)
+  if set(arrays) != set(variables):
+    odd = sorted(set(arrays) ^ set(variables))
+    raise ValueError(
+      f"{path} does not hold the weights of a {network.name}: "
+      f"{', '.join(odd)} stand(s) in only one of the two."
+    )
+  for name, array in arrays.items():
+    _check(path, name, array, tuple(variables[name].shape))
+  for name, array in arrays.items():
+    variables[name].assign(array.astype(np.float32))
+  return card
+
+
+def _named(network):
+  """Variables by the last two parts of their names, LAYER/VARIABLE."""
+  names = [
+    "/".join(variable.name.removesuffix(":0").split("/")[-2:])
+    for variable in network.variables
+  ]
+  return dict(zip(names, network.variables, strict=True))
+
+
+def _to_half(array, name):
+  with np.errstate(over="ignore"):
+    half = array.astype(_DTYPE)
+  if not np.isfinite(half).all():
+    raise ValueError(
+      f"{name} holds numbers that are not finite in half precision; such a "
+      "network cannot be saved."
+    )
+  return half
+
+
+def _read(path):
+  try:
+    with np.load(path, allow_pickle=False) as file:
+      return {name: file[name] for name in file.files}
+  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    raise ValueError(f"{path} is no readable .npz ({error}).") from error
+
+
+def _check(path, name, array, wanted):
+  if array.shape != wanted or array.dtype != _DTYPE:
+    raise ValueError(
+      f"{name} in {path} is {array.dtype} {array.shape}, but "
+      f"{np.dtype(_DTYPE)} {wanted} is wanted; it belongs to another network."
+    )
+  if not np.isfinite(array).all():
+    raise ValueError(
+      f"{name} in {path} holds numbers that are not finite; the file is of no "
+      "use."
+    )
+
+
+def _digest(path):
+  with open(path, "rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()

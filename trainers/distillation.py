@@ -1,0 +1,222 @@
+"""Distils an Atari policy into a smaller network (paper §4.2, Figure 4).
+
+    python -m trainers.distillation --preset=desk --game=pong \
+        --method=sobolev --percentage=1 --seed=0 --workdir=DIR
+
+The teacher and its recording are made by `trainers.a3c` and `trainers.record`.
+"""
+
+import dataclasses
+import functools
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from sobolev_tf.networks import weights
+from trainers import (
+  command_line,
+  distillation_scores,
+  distillation_search,
+  loop,
+  run,
+  teachers,
+)
+from trainers.distillation_config import PRESETS, Config, columns, measures
+from trainers.distillation_data import Lessons
+from trainers.distillation_learner import Learner, Objective
+
+_STEPS_PER_CHECK = 50  # reading the loss makes the processor wait
+_DISTANCE_FRAMES = 200  # the gradients of more would need much memory
+
+
+@functools.lru_cache(maxsize=1)
+def _learner(*settings):
+  # One learner per kind of step: a sweep compiles each only once.
+  return Learner(*settings)
+
+
+def build_learner(config, lessons):
+  """An untrained `Learner`; it reuses the last one of the same kind."""
+  learner = _learner(
+    Objective.of(config), lessons.teacher, lessons.game.num_actions
+  )
+  learner.reset(config.seed, config.learning_rate)
+  return learner
+
+
+def training_batches(lessons, first, last):
+  """Yields the batches of the steps from `first` on, made ahead."""
+  dtypes = [tf.uint8, tf.float32]
+
+  def load(step):
+    frames, logits = tf.numpy_function(
+      lambda index: lessons.training_batch(int(index)), [step], dtypes
+    )
+    frames = tf.ensure_shape(frames, [None, 84, 84, 4])
+    return frames, tf.ensure_shape(logits, [None, lessons.game.num_actions])
+
+  return iter(tf.data.Dataset.range(first, last).map(load).prefetch(2))
+
+
+def train(config, workdir):
+  """Runs one configuration, or resumes it.
+
+  Args:
+    config: a `Config`.
+    workdir: folder of the run.
+
+  Returns:
+    dict of the final measures, the baselines and the student's scores.
+
+  Raises:
+    CommandError: the folder, the teacher or the recording do not fit.
+    run.Stopped: a signal arrived; the state is saved.
+    run.NotFinite: the loss was not finite; the state before is saved.
+  """
+  lessons = Lessons(config)
+  with run.open_run(workdir, config, columns(config)) as this_run:
+    if this_run.finished:
+      this_run.say("This run is finished already.")
+      return this_run.result
+    learner = build_learner(config, lessons)
+    objects = learner.trackables()
+    step = this_run.restore(objects)
+    if step == 0:
+      this_run.save(objects, 0)  # for a loss that is not finite early on
+    batches = training_batches(lessons, step, config.num_steps)
+    with this_run.progress(config.num_steps, step) as progress:
+      while step < config.num_steps:
+        step, logs = _advance(this_run, learner, lessons, batches, step)
+        progress.advance_to(step)
+        if loop.is_due(step, config.evaluate_every, config.num_steps):
+          this_run.log(step, {**logs, **evaluate(config, learner, lessons)})
+        if loop.is_due(step, config.checkpoint_every, config.num_steps):
+          this_run.save(objects, step)
+        this_run.check_stop(objects, step)
+    # The student is what its file holds: the result is that one's.
+    weights.round_weights(learner.student)
+    result = conclude(config, learner, lessons)
+    _save_student(this_run, learner, lessons, result)
+    this_run.finish(result)
+    return result
+
+
+def _advance(this_run, learner, lessons, batches, first):
+  """Trains up to the next step at which something else has to happen.
+
+  Returns:
+    that step, and the numbers of its update as metrics.csv names them.
+  """
+  config = this_run.config
+  last = loop.next_stop(
+    first,
+    _STEPS_PER_CHECK,
+    config.num_steps,
+    config.evaluate_every,
+    config.checkpoint_every,
+  )
+  losses = []
+  for step in range(first, last):
+    logs = _train_step(config, learner, batches, step)
+    losses.append(logs["loss"])
+  is_bad = np.logical_not(np.isfinite(np.array(losses)))
+  if is_bad.any():
+    _retreat(this_run, learner, lessons, first + int(is_bad.argmax()))
+  distance = logs.get("gradient_distance")
+  return last, {
+    "train_loss": float(logs["loss"]),
+    "train_kl": float(logs["divergence"]),
+    # Regular distillation compares no gradients: its column stays empty.
+    "train_gradient_distance": "" if distance is None else float(distance),
+  }
+
+
+def _train_step(config, learner, batches, step):
+  seed = tf.constant([config.seed, step])
+  return learner.train_step(*next(batches), seed)
+
+
+def _retreat(this_run, learner, lessons, bad):
+  def train_steps(first, last):
+    batches = training_batches(lessons, first, last)
+    for step in range(first, last):
+      _train_step(this_run.config, learner, batches, step)
+
+  loop.retreat(
+    this_run,
+    learner.trackables(),
+    learner.variables,
+    train_steps,
+    bad,
+    "Lower --learning_rate or --alpha in another --workdir.",
+  )
+
+
+def evaluate(config, learner, lessons):
+  """Both measures on the held-out frames, by name."""
+  values = learner.evaluate(lessons.held_out_batches())
+  return dict(zip(measures(config), values, strict=True))
+
+
+def conclude(config, learner, lessons):
+  """Everything that is measured once, at the end of a run."""
+  count = min(_DISTANCE_FRAMES, len(lessons.held_out))
+  spread = np.linspace(0, len(lessons.held_out) - 1, count).astype(int)
+  frames = lessons.frames(lessons.held_out[spread])
+  return {
+    **evaluate(config, learner, lessons),
+    "gradient_distance": learner.gradient_distance(*frames),
+    **lessons.baselines()._asdict(),
+    "num_train": len(lessons.train),
+    "num_held_out": len(lessons.held_out),
+    **distillation_scores.play_student(config, learner, lessons),
+  }
+
+
+def _save_student(this_run, learner, lessons, result):
+  """Writes the student as it is exported, watched and played."""
+  config = this_run.config
+  card = {
+    "game": config.game,
+    "action_names": list(lessons.game.actions),
+    "distilled": dataclasses.asdict(config),
+    "result": result,
+  }
+  path = os.path.join(this_run.workdir, "student.npz")
+  teachers.save_network(path, learner.student, card)
+
+
+def main(argv):
+  """Trains every configuration that the command line names."""
+  command = command_line.parse(
+    argv,
+    Config,
+    PRESETS,
+    __doc__,
+    {
+      "search": (
+        "",
+        "search.csv whose choices replace alpha, learning_rate and noise",
+      )
+    },
+  )
+  if command.arguments["search"]:
+    chosen = distillation_search.read_choice(command.arguments["search"])
+    configs = [
+      distillation_search.apply_choice(c, chosen) for c in command.configs
+    ]
+    command = command._replace(configs=configs)
+  return loop.run_all(command, train, _describe)
+
+
+def _describe(config, result):
+  error, kl = (result[name] for name in measures(config))
+  return (
+    f"{config.game} {config.percentage:g} % {config.method} seed "
+    f"{config.seed}: action prediction error {error:.2%}, KL {kl:.4f}"
+  )
+
+
+if __name__ == "__main__":
+  command_line.run_main(main)

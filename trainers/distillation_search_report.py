@@ -1,0 +1,41 @@
+"""Chooses alpha and the learning rate from a search on the validation slice.
+
+    python -m trainers.distillation_search_report --workdir=DIR \
+        --output=results/figure4
+
+Reads every search run below --workdir, takes for each game and method the
+settings with the lowest KL on the validation slice, and writes all trials to
+search.csv.
+"""
+
+import os
+
+from trainers import command_line, distillation_search
+from trainers.distillation_runs import read_runs
+
+
+def write_report(workdir, output):
+  """Writes search.csv; returns a line for each choice.
+
+  Raises:
+    CommandError: there is no finished search run.
+  """
+  found = distillation_search.trials(read_runs(workdir, is_search=True))
+  os.makedirs(output, exist_ok=True)
+  path = os.path.join(output, "search.csv")
+  distillation_search.write_csv(path, found)
+  lines = []
+  for (game, method), settings in distillation_search.read_choice(path).items():
+    listed = ", ".join(f"{name} {value:g}" for name, value in settings.items())
+    count = len(found[game, method])
+    lines.append(f"{game} {method}, best of {count} trials: {listed}")
+  return "\n".join(lines)
+
+
+def main(argv):
+  """Writes the choice that the command line asks for."""
+  return command_line.write_report(argv, __doc__, write_report)
+
+
+if __name__ == "__main__":
+  command_line.run_main(main)

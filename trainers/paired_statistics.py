@@ -1,0 +1,44 @@
+"""Comparing regular with Sobolev training seed by seed, and saying the result.
+
+Runs of the same seed share their examples and their initial weights, so their
+errors are paired.
+"""
+
+import numpy as np
+from scipy import stats
+
+
+def compare(regular, sobolev):
+  """Compares the test errors of the two methods seed by seed.
+
+  Args:
+    regular: test error of each seed.
+    sobolev: the same for Sobolev training; same seeds, same points.
+
+  Returns:
+    (ratio, p): the geometric mean of regular / sobolev, and the p-value of a
+    paired t-test on the logarithms (1 for a single seed, or where no seed
+    shows a difference).
+  """
+  logs = np.log10(regular), np.log10(sobolev)
+  ratio = 10 ** np.mean(logs[0] - logs[1])
+  is_testable = len(regular) > 1 and np.any(logs[0] != logs[1])
+  return ratio, stats.ttest_rel(*logs).pvalue if is_testable else 1.0
+
+
+def verdict(claim, ratio, p):
+  """One phrase: does the measurement agree with the paper's claim?
+
+  Args:
+    claim: the method that the paper says is better, or None.
+    ratio: regular error / Sobolev error.
+    p: p-value of their difference; below 0.05 it counts as one.
+  """
+  winner = "sobolev" if ratio > 1 else "regular"
+  if p >= 0.05:
+    return f"not settled by these seeds (p = {p:.2f})"
+  if claim is None:
+    return f"paper silent: {winner} better"
+  if winner == claim:
+    return f"as in the paper: {winner} better"
+  return f"NOT as in the paper: {winner} better"
