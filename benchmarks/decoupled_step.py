@@ -19,27 +19,15 @@ layers give, in units of a forward pass:
 
 import dataclasses
 import math
-import os
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
 
 from benchmarks import timing
 from sobolev_tf.synthetic_gradients import Target
 from trainers.decoupled_learner import Learner
 from trainers.decoupled_networks import METHODS, SUPERVISION
 from trainers.synthetic_gradients import PRESETS
-
-_OUTPUT = flags.DEFINE_string(
-  "output", None, "folder for decoupled_step.md; None prints the table alone"
-)
-_ROUNDS = flags.DEFINE_integer("rounds", 9, "rounds of each method")
-_WIDTH = flags.DEFINE_float("width", 0.25, "factor on all channels")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 32, "pictures per step")
-_TARGETS = flags.DEFINE_enum(
-  "targets", "true", ["true", "bootstrapped"], "what estimators learn from"
-)
 
 _IMAGE_SHAPE = (32, 32, 3)
 _NUM_CLASSES = 10
@@ -196,26 +184,30 @@ def make_table(times, costs):
   return "\n".join(lines) + "\n"
 
 
-def main(argv):
+def main(arguments=None):
   """Prints the table, and writes it if a folder is given."""
-  del argv
-  candidates, costs = build_candidates(
-    _TARGETS.value, _WIDTH.value, _BATCH_SIZE.value
+  parser = timing.build_parser("decoupled_step", __doc__)
+  parser.add_argument("--rounds", type=int, default=9)
+  parser.add_argument(
+    "--width", type=float, default=0.25, help="factor on all channels"
   )
-  times = timing.interleaved(candidates, _ROUNDS.value)
+  parser.add_argument("--batch_size", type=int, default=32)
+  parser.add_argument(
+    "--targets", default="true", choices=["true", "bootstrapped"]
+  )
+  given = parser.parse_args(arguments)
+  candidates, costs = build_candidates(
+    given.targets, given.width, given.batch_size
+  )
+  times = timing.interleaved(candidates, given.rounds)
   text = (
-    f"`python -m benchmarks.decoupled_step --width={_WIDTH.value} "
-    f"--batch_size={_BATCH_SIZE.value} --targets={_TARGETS.value}` on "
-    f"{timing.machine()}; medians of {_ROUNDS.value} rounds in turns.\n\n"
+    f"`python -m benchmarks.decoupled_step --width={given.width} "
+    f"--batch_size={given.batch_size} --targets={given.targets}` on "
+    f"{timing.machine()}; medians of {given.rounds} rounds in turns.\n\n"
     + make_table(times, costs)
   )
-  print(text)
-  if _OUTPUT.value:
-    os.makedirs(_OUTPUT.value, exist_ok=True)
-    path = os.path.join(_OUTPUT.value, "decoupled_step.md")
-    with open(path, "w", encoding="utf-8") as file:
-      file.write(text)
+  timing.publish(text, given.output, "decoupled_step")
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

@@ -17,12 +17,9 @@ multiply-adds give. In units of a forward pass:
 - the teacher takes 2 for its gradients, forward and back to the input.
 """
 
-import os
-
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
 
 from benchmarks import timing
 from sobolev_tf.distillation import (
@@ -36,13 +33,6 @@ from sobolev_tf.networks.atari import (
   frames_to_blocks,
   frames_to_input,
 )
-
-_OUTPUT = flags.DEFINE_string(
-  "output", None, "folder for distillation_step.md; None prints it alone"
-)
-_ROUNDS = flags.DEFINE_integer("rounds", 9, "rounds of each candidate")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 200, "frames per step")
-_NUM_ACTIONS = flags.DEFINE_integer("num_actions", 4, "of the game")
 
 _SIZE = 84  # pixels
 _ALPHA = 0.1
@@ -164,25 +154,24 @@ def _with_sum(found):
   return {**found, "Sobolev step with its teacher": total}
 
 
-def main(argv):
+def main(arguments=None):
   """Prints the table, and writes it if a folder is given."""
-  del argv
-  candidates, costs = build_candidates(_BATCH_SIZE.value, _NUM_ACTIONS.value)
-  times = timing.interleaved(candidates, _ROUNDS.value)
+  parser = timing.build_parser("distillation_step", __doc__)
+  parser.add_argument("--rounds", type=int, default=9)
+  parser.add_argument("--batch_size", type=int, default=200)
+  parser.add_argument("--num_actions", type=int, default=4)
+  given = parser.parse_args(arguments)
+  candidates, costs = build_candidates(given.batch_size, given.num_actions)
+  times = timing.interleaved(candidates, given.rounds)
   text = (
-    f"`python -m benchmarks.distillation_step --batch_size={_BATCH_SIZE.value} "
-    f"--num_actions={_NUM_ACTIONS.value}` on {timing.machine()}; medians of "
-    f"{_ROUNDS.value} rounds in turns. The machine's matrix products reach "
+    f"`python -m benchmarks.distillation_step --batch_size={given.batch_size} "
+    f"--num_actions={given.num_actions}` on {timing.machine()}; medians of "
+    f"{given.rounds} rounds in turns. The machine's matrix products reach "
     f"{timing.sgemm_gflops():.0f} GFLOP/s.\n\n"
-    + make_table(times, costs, _BATCH_SIZE.value)
+    + make_table(times, costs, given.batch_size)
   )
-  print(text)
-  if _OUTPUT.value:
-    os.makedirs(_OUTPUT.value, exist_ok=True)
-    path = os.path.join(_OUTPUT.value, "distillation_step.md")
-    with open(path, "w", encoding="utf-8") as file:
-      file.write(text)
+  timing.publish(text, given.output, "distillation_step")
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

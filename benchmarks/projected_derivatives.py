@@ -8,11 +8,8 @@ one per output. The network is 32-256-256-outputs with ReLU, at 100 points; a
 step is the gradient of the Sobolev loss w.r.t. all parameters.
 """
 
-import os
-
 import sonnet as snt
 import tensorflow as tf
-from absl import app, flags
 
 from benchmarks import timing
 from sobolev_tf import (
@@ -22,9 +19,6 @@ from sobolev_tf import (
   sobolev_loss,
 )
 
-_OUTPUT = flags.DEFINE_string(
-  "output", None, "folder for projected_derivatives.md; None prints alone"
-)
 _OUTPUTS = (1, 10, 100, 1000)
 _POINTS, _INPUTS = 100, 32
 
@@ -55,9 +49,11 @@ def build_step(num_outputs, kind):
   return lambda: step(tf.constant([1, 2]))[0].numpy()
 
 
-def main(argv):
+def main(arguments=None):
   """Prints the table, and writes it if a folder is given."""
-  del argv
+  given = timing.build_parser("projected_derivatives", __doc__).parse_args(
+    arguments
+  )
   lines = [
     f"`python -m benchmarks.projected_derivatives` on {timing.machine()}.",
     "",
@@ -79,13 +75,8 @@ def main(argv):
       f"| {f'{full / value:.2f}' if full else ''} |"
     )
   text = "\n".join(lines) + "\n"
-  print(text)
-  if _OUTPUT.value:
-    os.makedirs(_OUTPUT.value, exist_ok=True)
-    path = os.path.join(_OUTPUT.value, "projected_derivatives.md")
-    with open(path, "w", encoding="utf-8") as file:
-      file.write(text)
+  timing.publish(text, given.output, "projected_derivatives")
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

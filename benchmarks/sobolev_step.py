@@ -9,19 +9,12 @@ candidates take turns in one process; medians count. The rivals come with
 
 import functools
 import importlib.util
-import os
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
 
 from benchmarks import rivals, timing
 from trainers.regression_learner import Learner
-
-_OUTPUT = flags.DEFINE_string(
-  "output", None, "folder for sobolev_step.md; None prints the table alone"
-)
-_ROUNDS = flags.DEFINE_integer("rounds", 15, "rounds of each candidate")
 
 _NUM_STEPS = 100
 _SEEDS = 5
@@ -111,18 +104,20 @@ def make_table(times, num_points, peak):
   return "\n".join(lines) + "\n"
 
 
-def main(argv):
+def main(arguments=None):
   """Prints the tables, and writes them if a folder is given."""
-  del argv
+  parser = timing.build_parser("sobolev_step", __doc__)
+  parser.add_argument("--rounds", type=int, default=15)
+  given = parser.parse_args(arguments)
   peak = timing.sgemm_gflops()
   text = (
     f"`python -m benchmarks.sobolev_step` on {timing.machine()}; "
-    f"sgemm {peak:.0f} GFLOP/s; medians of {_ROUNDS.value} rounds in turns.\n"
+    f"sgemm {peak:.0f} GFLOP/s; medians of {given.rounds} rounds in turns.\n"
   )
   for num_points in (20, 100):
-    times = timing.interleaved(build_candidates(num_points), _ROUNDS.value)
+    times = timing.interleaved(build_candidates(num_points), given.rounds)
     text += "\n" + make_table(times, num_points, peak)
-  print(text)
+  timing.publish(text, given.output, "sobolev_step")
   missing = [
     name
     for name, (package, *_) in _RIVALS.items()
@@ -133,12 +128,7 @@ def main(argv):
       f"Left out, because not installed: {'; '.join(missing)}. "
       "pip install -r requirements-bench.txt"
     )
-  if _OUTPUT.value:
-    os.makedirs(_OUTPUT.value, exist_ok=True)
-    path = os.path.join(_OUTPUT.value, "sobolev_step.md")
-    with open(path, "w", encoding="utf-8") as file:
-      file.write(text)
 
 
 if __name__ == "__main__":
-  app.run(main)
+  main()

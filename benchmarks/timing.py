@@ -1,5 +1,6 @@
 """Fair timing: candidates take turns, and the median of the rounds counts."""
 
+import argparse
 import os
 import statistics
 import time
@@ -52,3 +53,26 @@ def machine():
     models = [line for line in file if line.startswith("model name")]
   model = models[0].split(":")[1].strip() if models else "unknown processor"
   return f"{len(os.sched_getaffinity(0))} cores of {model}"
+
+
+def build_parser(name, description):
+  """A command line for a benchmark, with --output; see `publish`."""
+  parser = argparse.ArgumentParser(
+    prog=f"python -m benchmarks.{name}",
+    description=description,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
+  parser.add_argument(
+    "--output", help=f"folder for {name}.md; without it the text is printed"
+  )
+  return parser
+
+
+def publish(text, output, name):
+  """Prints a benchmark's text, and writes it into a folder if one is given."""
+  print(text)
+  if output:
+    os.makedirs(output, exist_ok=True)
+    path = os.path.join(output, f"{name}.md")
+    with open(path, "w", encoding="utf-8") as file:
+      file.write(text)

@@ -117,6 +117,11 @@ def get_game(name):
       "which brings it."
     )
   ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+  # Loading such a ROM would end the process.
+  if not ale_py.ALEInterface.isSupportedROM(path):
+    raise ValueError(
+      f"ale-py brings the ROM of {name} but cannot play it; name another game."
+    )
   emulator = ale_py.ALEInterface()
   emulator.loadROM(path)
   minimal = [action.name for action in emulator.getMinimalActionSet()]

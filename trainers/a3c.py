@@ -34,7 +34,6 @@ COLUMNS = (
   "steps_per_second",
 )
 _A3C = "Mnih et al. 2016"
-_OURS = "ours: what learns within a few million steps"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,9 @@ import keras
 import tensorflow as tf
 
 from sobolev_tf.networks.cifar10 import cifar10_segments, scaled_channels
+from sobolev_tf.networks.resnet import resnet50_segments
 from sobolev_tf.networks.synthetic_gradient_modules import (
+  AveragingClassPredictor,
   ClassPredictor,
   GradientPredictor,
 )
@@ -26,7 +28,10 @@ SUPERVISION = {
   "sobolev_labels": (True, True, True),
 }
 METHODS = ("backprop", "noprop", "direct", *SUPERVISION)
-_SG_CHANNELS = 128  # SM §4.2
+# Classified by ResNet-50 (SM §4.3); the others by the network of SM §4.2.
+RESNET_DATASETS = ("imagenet", "games")
+_SG_CHANNELS = 128  # SM §4.2, and of the direct estimator everywhere
+_RESNET_SG_CHANNELS = 64  # SM §4.3
 # Layers are numbered for their seeds; the main network has fewer than this.
 _FIRST_SG_LAYER = 100
 
@@ -35,13 +40,16 @@ def build_segments(config, num_classes):
   """The main network's segments, from below.
 
   Args:
-    config: settings with the fields of `synthetic_gradients.Config`.
+    config: settings with the fields of `decoupled_config.Config`.
     num_classes: size of the output.
 
   Raises:
     ValueError: the network has no so many borders.
   """
-  return cifar10_segments(
+  build = cifar10_segments
+  if config.dataset in RESNET_DATASETS:
+    build = resnet50_segments
+  return build(
     config.num_modules if config.method != "backprop" else 0,
     config.width,
     num_classes,
@@ -66,18 +74,16 @@ def build_estimators(config, shapes, num_classes):
   """An estimator for each border, with its variables.
 
   Args:
-    config: settings with the fields of `synthetic_gradients.Config`.
+    config: settings with the fields of `decoupled_config.Config`.
     shapes: of the activations, as `border_shapes` returns them.
     num_classes: number of classes.
   """
   estimators = []
   for border, shape in enumerate(shapes):
     estimator = build_estimator(
-      config.method,
+      config,
       shape[-1],
       num_classes,
-      config.width,
-      config.estimator_loss,
       (config.seed, _FIRST_SG_LAYER + 10 * border),
     )
     estimator(tf.zeros([1, *shape]), tf.zeros([1, num_classes]))
@@ -85,19 +91,27 @@ def build_estimators(config, shapes, num_classes):
   return estimators
 
 
-def build_estimator(method, num_channels, num_classes, width, loss, seed):
-  """An estimator of Table 1 for activations of `num_channels` channels."""
-  channels = scaled_channels(_SG_CHANNELS, width)
-  if method == "noprop":
+def build_estimator(config, num_channels, num_classes, seed):
+  """An estimator of Table 1 for activations of `num_channels` channels.
+
+  The paper has no direct estimator for ImageNet; it is CIFAR-10's there too,
+  and its label maps make it as costly as ResNet-50 itself at 1000 classes.
+  """
+  if config.method == "noprop":
     return ZeroEstimator()
-  if method == "direct":
+  channels = scaled_channels(_SG_CHANNELS, config.width)
+  if config.method == "direct":
     return DirectEstimator(
-      GradientPredictor(num_channels, channels, seed), loss=loss
+      GradientPredictor(num_channels, channels, seed),
+      loss=config.estimator_loss,
     )
+  if config.dataset in RESNET_DATASETS:
+    channels = scaled_channels(_RESNET_SG_CHANNELS, config.width)
+    predictor = AveragingClassPredictor(num_classes, channels, seed)
+  else:
+    predictor = ClassPredictor(num_classes, channels, seed)
   return LossCritic(
-    ClassPredictor(num_classes, channels, seed),
-    *SUPERVISION[method],
-    loss=loss,
+    predictor, *SUPERVISION[config.method], loss=config.estimator_loss
   )
 
 

@@ -125,9 +125,26 @@ class Run:
     with self._writer("").as_default():
       tf.summary.image(name, image[tf.newaxis], step=step)
 
+  def log_histogram(self, name, counts, step):
+    """Shows how often each of the values 0, 1, 2, ... occurred, in TensorBoard.
+
+    Args:
+      name: of the histogram.
+      counts: int array `[N]`.
+      step: training step.
+    """
+    values = np.repeat(np.arange(len(counts)), counts)
+    with self._writer("").as_default():
+      tf.summary.histogram(name, values, step=step)
+
   def progress(self, total, first):
     """A progress report for steps `first` to `total`."""
     return Progress(total, first, self._describe())
+
+  @property
+  def is_stopping(self):
+    """Whether SIGTERM or Ctrl-C has arrived."""
+    return self._signal is not None
 
   def check_stop(self, objects, step):
     """Saves and raises `Stopped` if SIGTERM or Ctrl-C has arrived."""
@@ -293,6 +310,13 @@ def _claim(workdir, config):
     _write_json(os.path.join(workdir, "environment.json"), _environment())
     _write_json(path, wanted)
     return
+  # A setting that came into being after the run was begun had its default.
+  defaults = {
+    field.name: field.default
+    for field in dataclasses.fields(config)
+    if field.default is not dataclasses.MISSING
+  }
+  found = json.loads(json.dumps(defaults)) | found
   differences = [
     f"{name} is {wanted.get(name)!r} here and {found.get(name)!r} there"
     for name in {**found, **wanted}

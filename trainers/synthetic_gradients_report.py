@@ -18,21 +18,44 @@ import numpy as np
 from scipy import stats
 
 from trainers import command_line, synthetic_gradients_figures
-from trainers.decoupled_networks import METHODS
-from trainers.synthetic_gradients import Config
+from trainers.decoupled_config import Config
+from trainers.decoupled_networks import METHODS, RESNET_DATASETS
 
-# Table 1, CIFAR-10 with three modules: top-1 accuracy in per cent.
-PAPER = {
+# Table 1: top-1 accuracy in per cent on CIFAR-10 with three modules, and top-1
+# and top-5 accuracy on ImageNet with one and three.
+_LEFT_OUT = "left out (footnote 6)"
+_PAPER_CIFAR10 = {
   "backprop": "94.3",
   "noprop": "54.5 ± 1.15",
   "direct": "79.2 ± 0.01",
   "vfbn": "88.5 ± 2.70",
   "critic": "93.2 ± 0.02",
   "sobolev": "93.5 ± 0.01",
-  "sobolev_labels": "left out (footnote 6)",
+  "sobolev_labels": _LEFT_OUT,
 }
-# The paper's order, from worst to best.
-ORDER = ("noprop", "direct", "vfbn", "critic", "sobolev")
+_PAPER_IMAGENET = {
+  1: {
+    "backprop": "75.0 / 92.3",
+    "noprop": "54.0 / 77.3",
+    "direct": "not tried",
+    "vfbn": "57.9 / 81.5",
+    "critic": "71.7 / 90.5",
+    "sobolev": "72.0 / 90.8",
+    "sobolev_labels": _LEFT_OUT,
+  },
+  3: {
+    "backprop": "75.0 / 92.3",
+    "noprop": "18.7 / 38.0",
+    "direct": "not tried",
+    "vfbn": "28.3 / 52.9",
+    "critic": "65.7 / 86.9",
+    "sobolev": "66.5 / 87.4",
+    "sobolev_labels": _LEFT_OUT,
+  },
+}
+# The paper's order, from worst to best; ImageNet is without the direct one.
+ORDER = ("noprop", "direct", "vfbn", "critic", "sobolev", "backprop")
+_SILENT = (("direct", "sobolev"), ("sobolev", "sobolev_labels"))
 _CURVES = ("cosine", "relative_error")
 
 
@@ -68,20 +91,47 @@ def read_runs(workdir):
     field.name
     for field in dataclasses.fields(Config)
     if field.name not in ("method", "seed", "data_dir")
-    and len({getattr(run.config, field.name) for run in found}) > 1
+    and len(_values(found, field.name)) > 1
   ]
   runs, seen = {}, {}
   for run in sorted(found, key=lambda run: run.config.seed):
-    key = tuple(getattr(run.config, name) for name in (*varied, "method"))
-    if (*key, run.config.seed) in seen:
-      raise command_line.CommandError(
-        f"{run.folder} and {seen[*key, run.config.seed]} are the same "
-        "experiment; give a --workdir that holds one of them."
-      )
-    seen[*key, run.config.seed] = run.folder
-    runs.setdefault(key, []).append(run)
+    for key in _keys(run, varied, _values(found, "num_modules")):
+      other = seen.setdefault((*key, run.config.seed), run)
+      if other is run:
+        runs.setdefault(key, []).append(run)
+      elif run.config.num_modules == other.config.num_modules:
+        raise command_line.CommandError(
+          f"{run.folder} and {other.folder} are the same experiment; give a "
+          "--workdir that holds one of them."
+        )
   keys = sorted(runs, key=lambda key: (*key[:-1], METHODS.index(key[-1])))
   return {key: runs[key] for key in keys}, varied
+
+
+def _values(found, name):
+  """What a setting is in the runs that heed it."""
+  return {
+    getattr(run.config, name)
+    for run in found
+    if not (name == "num_modules" and run.config.method == "backprop")
+  }
+
+
+def _keys(run, varied, numbers):
+  """The rows of the table in which a run stands.
+
+  Backpropagation has no modules and is compared with each number of them.
+  """
+  shared = run.config.method == "backprop" and "num_modules" in varied
+  configs = [run.config]
+  if shared:
+    configs = [
+      dataclasses.replace(run.config, num_modules=n) for n in sorted(numbers)
+    ]
+  return [
+    tuple(getattr(config, name) for name in (*varied, "method"))
+    for config in configs
+  ]
 
 
 def _read_run(folder):
@@ -100,13 +150,9 @@ def _read_run(folder):
   return Trained(folder, config, result)
 
 
-def accuracies(runs):
+def accuracies(runs, name="test_accuracy"):
   """Test accuracies in per cent by seed, of the finished runs."""
-  return {
-    run.config.seed: 100 * run.result["test_accuracy"]
-    for run in runs
-    if run.result
-  }
+  return {run.config.seed: 100 * run.result[name] for run in runs if run.result}
 
 
 def verdict(worse, better):
@@ -136,54 +182,85 @@ def verdict(worse, better):
 
 def write_csv(path, runs, varied):
   """Writes one row per run; an unfinished one has no numbers."""
+  names = ("test_accuracy", "test_loss")
+  if _has_top5(runs):
+    names = ("test_accuracy", "test_top5_accuracy", "test_loss")
   with open(path, "w", encoding="utf-8", newline="") as file:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*varied, "method", "seed", "test_accuracy", "test_loss"])
+    writer.writerow([*varied, "method", "seed", *names])
     for key, group in runs.items():
       for run in group:
-        numbers = ["", ""]
+        numbers = [""] * len(names)
         if run.result:
-          numbers = [
-            f"{run.result[name]:.6g}" for name in ("test_accuracy", "test_loss")
-          ]
+          numbers = [f"{run.result[name]:.6g}" for name in names]
         writer.writerow([*key, run.config.seed, *numbers])
+
+
+def _has_top5(runs):
+  """Whether the runs are of ImageNet's kind."""
+  return next(iter(runs.values()))[0].config.dataset in RESNET_DATASETS
+
+
+def _paper(runs, varied, key):
+  """The paper's number beside a row of the table."""
+  if not _has_top5(runs):
+    return _PAPER_CIFAR10[key[-1]]
+  if "num_modules" in varied:
+    number = key[varied.index("num_modules")]
+  else:
+    groups = [group for k, group in runs.items() if k[-1] != "backprop"]
+    number = max((g[0].config.num_modules for g in groups), default=1)
+  return _PAPER_IMAGENET.get(number, {}).get(key[-1], "-")
 
 
 def make_table(runs, varied):
   """Renders accuracies beside the paper's as Markdown."""
   dataset = next(iter(runs.values()))[0].config.dataset
+  top5 = ["top-5, %"] if _has_top5(runs) else []
   columns = [
     *(name.replace("_", " ") for name in varied),
     "method",
     f"test accuracy on {dataset}, %",
+    *top5,
     "seeds",
     "worst",
     "best",
     "unfinished",
-    "paper, CIFAR-10, %",
+    "paper, ImageNet, top-1 / top-5, %" if top5 else "paper, CIFAR-10, %",
   ]
   rows = [columns, ["---"] * len(columns)]
   for key, group in runs.items():
     values = np.array(list(accuracies(group).values()))
-    numbers = ["-", "0", "-", "-"]
+    numbers = ["-", *["-"] * len(top5), "0", "-", "-"]
     if len(values):
       numbers = [
-        f"{values.mean():.1f} ± {values.std():.1f}",
+        _mean_and_deviation(values),
+        *(
+          _mean_and_deviation(accuracies(group, "test_top5_accuracy").values())
+          for _ in top5
+        ),
         str(len(values)),
         f"{values.min():.1f}",
         f"{values.max():.1f}",
       ]
     unfinished = sum(run.result is None for run in group)
-    rows.append([*map(str, key), *numbers, str(unfinished), PAPER[key[-1]]])
+    paper = _paper(runs, varied, key)
+    rows.append([*map(str, key), *numbers, str(unfinished), paper])
   return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
+def _mean_and_deviation(values):
+  values = np.array(list(values))
+  return f"{values.mean():.1f} ± {values.std():.1f}"
+
+
 def make_verdicts(runs, varied):
-  """One line per comparison of the paper, and the one that it left out."""
+  """One line per comparison of the paper, and those that it left out."""
+  is_imagenet = _has_top5(runs)
+  order = [m for m in ORDER if m != "direct" or not is_imagenet]
   pairs = [
-    *zip(ORDER[:-1], ORDER[1:], strict=True),
-    ("sobolev", "backprop"),
-    ("sobolev", "sobolev_labels"),
+    *zip(order[:-1], order[1:], strict=True),
+    *(_SILENT if is_imagenet else _SILENT[1:]),
   ]
   lines = []
   for settings in dict.fromkeys(key[:-1] for key in runs):
@@ -197,7 +274,7 @@ def make_verdicts(runs, varied):
         accuracies(runs.get((*settings, m), [])) for m in (worse, better)
       ]
       phrase = verdict(*known)
-      if better == "sobolev_labels":  # the paper has no number for it
+      if (worse, better) in _SILENT:
         phrase = phrase.replace("NOT as in the paper", "worse")
         phrase = phrase.replace("as in the paper", "better")
       lines.append(f"- {worse} < {better}: {phrase}")
@@ -225,12 +302,21 @@ def read_curve(group, column):
 
 
 def save_figures(output, runs):
-  """Draws accuracy over the updates, and alignment by depth."""
+  """Draws accuracy over the updates, and alignment by depth.
+
+  Args:
+    output: folder.
+    runs: as of `read_runs`, one entry per method.
+  """
+  os.makedirs(output, exist_ok=True)
   panels = {"test accuracy": _lines(runs, "test_accuracy")}
   synthetic_gradients_figures.save_curves(
     os.path.join(output, "accuracy.png"), panels, "share of test pictures"
   )
-  borders = max(group[0].config.num_modules for group in runs.values())
+  borders = max(
+    0 if key[-1] == "backprop" else group[0].config.num_modules
+    for key, group in runs.items()
+  )
   for name in _CURVES:
     panels = {
       f"border {border} of {borders} (from below)": lines
@@ -259,7 +345,8 @@ def write_report(workdir, output):
   """Writes results.csv, table.md and the figures; returns the table's text.
 
   Runs that differ in more than method and seed make a table with a column for
-  each such setting, and no figures.
+  each such setting. If that is the number of modules alone, there is a folder
+  of figures for each number, otherwise none.
   """
   runs, varied = read_runs(workdir)
   os.makedirs(output, exist_ok=True)
@@ -269,6 +356,10 @@ def write_report(workdir, output):
     file.write(text)
   if not varied:
     save_figures(output, runs)
+  elif varied == ["num_modules"]:
+    for number in dict.fromkeys(key[0] for key in runs):
+      chosen = {key: group for key, group in runs.items() if key[0] == number}
+      save_figures(os.path.join(output, f"modules_{number}"), chosen)
   return text
 
 

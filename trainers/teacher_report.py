@@ -282,9 +282,10 @@ def _spread(scores):
 def _panel(one):
   reference = REFERENCE.get(one.config.game)
   if reference is not None:
+    # As far as our run goes, and one point more.
     end = one.config.num_steps / _MILLION
-    shown = [step for step in REFERENCE_STEPS if step <= max(end, 2)]
-    reference = shown, reference[: len(shown)]
+    count = sum(step < end for step in REFERENCE_STEPS) + 1
+    reference = REFERENCE_STEPS[:count], reference[:count]
   return one.steps, one.scores, reference
 
 

@@ -1,4 +1,4 @@
-"""The networks inside the synthetic-gradient estimators (SM §4.2)."""
+"""The networks inside the synthetic-gradient estimators (SM §4.2, §4.3)."""
 
 import sonnet as snt
 import tensorflow as tf
@@ -73,3 +73,35 @@ class GradientPredictor(snt.Module):
     for convolution in self.hidden:
       z = tf.nn.relu(convolution(z))
     return self.output(z)
+
+
+class AveragingClassPredictor(snt.Module):
+  """The p(h) of a loss critic on ImageNet (SM §4.3).
+
+  Two 3x3 convolutions of 64 kernels with ReLU, the second of stride 2, a global
+  average and a 1x1 convolution to the classes, which on an average is a linear
+  layer. No BatchNorm, as in `ClassPredictor`.
+  """
+
+  def __init__(self, num_classes=1000, channels=64, seed=(0, 0), name=None):
+    """Describes the layers; the first call makes the variables.
+
+    Args:
+      num_classes: number of classes.
+      channels: kernels of each convolution.
+      seed: pair of integers that fixes the initial weights.
+      name: module name.
+    """
+    super().__init__(name=name)
+    seed, first = seed
+    self.convolutions = [
+      snt.Conv2D(channels, 3, stride, w_init=FanInNormal(seed, first + layer))
+      for layer, stride in enumerate((1, 2))
+    ]
+    self.output = snt.Linear(num_classes, w_init=FanInNormal(seed, first + 2))
+
+  def __call__(self, h):
+    """Maps activations `[B, H, W, C]` to logits `[B, num_classes]`."""
+    for convolution in self.convolutions:
+      h = tf.nn.relu(convolution(h))
+    return self.output(tf.reduce_mean(h, axis=[1, 2]))

@@ -3,6 +3,7 @@
 from sobolev_tf.synthetic_gradients.decoupled import (
   DecoupledNetwork,
   StepGradients,
+  is_decayed,
 )
 from sobolev_tf.synthetic_gradients.estimators import (
   DirectEstimator,
@@ -22,4 +23,5 @@ __all__ = [
   "StepGradients",
   "Target",
   "ZeroEstimator",
+  "is_decayed",
 ]

@@ -5,7 +5,11 @@ import typing
 import sonnet as snt
 import tensorflow as tf
 
-from sobolev_tf.synthetic_gradients.estimators import Target, ZeroEstimator
+from sobolev_tf.synthetic_gradients.estimators import (
+  Estimate,
+  Target,
+  ZeroEstimator,
+)
 
 TARGETS = ("true", "bootstrapped")
 MEASURES = ("cosine", "relative_error", "value_loss", "gradient_loss")
@@ -31,11 +35,25 @@ class StepGradients(typing.NamedTuple):
 
 
 class _Record(typing.NamedTuple):
-  """One segment's recorded forward pass, from activations to activations."""
+  """What is kept of a segment's forward pass until the way down.
 
-  tape: tf.GradientTape
+  Attributes:
+    tape: from source to output; None once it is not needed any more.
+    source: activations below the segment.
+    output: activations above it; at the top the losses.
+    estimate: what the estimator at the output said; None at the top.
+    estimator_tape: what recorded it.
+    sums: gradients of the segment's variables, if they are known already.
+    carried: synthetic gradient carried through to the source, likewise.
+  """
+
+  tape: tf.GradientTape | None
   source: tf.Tensor
   output: tf.Tensor
+  estimate: Estimate | None = None
+  estimator_tape: tf.GradientTape | None = None
+  sums: list | None = None
+  carried: tf.Tensor | None = None
 
 
 class DecoupledNetwork(snt.Module):
@@ -52,6 +70,11 @@ class DecoupledNetwork(snt.Module):
   as an estimator is trained on it. Bootstrapped targets (the earlier
   synthetic-gradient paper) are what the estimator above says, carried through
   the segment between, and cost nothing.
+
+  A segment through which no true gradient has to pass is differentiated right
+  behind its forward pass, and the next segment waits for it: its activations
+  are free by then. The lowest segment is always one of these, and with critics
+  or bootstrapped targets most of them are.
   """
 
   def __init__(self, segments, estimators, targets="true", l2=0.0, name=None):
@@ -124,43 +147,50 @@ class DecoupledNetwork(snt.Module):
     Returns:
       A `StepGradients`.
     """
-    records, losses, label_gradient = self._forward(x, y)
-    truth = Target(losses, None, label_gradient)
     lowest = 0 if measure else self._lowest_border_with_truth()
+    records, losses, label_gradient = self._forward(x, y, lowest)
+    truth = Target(losses, None, label_gradient)
     main, trained, measures = [], [], {}
-    # What comes down to a segment's output; nothing but 1 at the loss itself.
-    synthetic, true, boot = None, None, None
+    # What comes down to a segment's output: the true gradient, and with
+    # bootstrapped targets what the estimator above says.
+    true, boot = None, None
     for index in reversed(range(len(self.segments))):
       border = index - 1  # the one below
-      sums, carried, true = self._descend(
-        index, records[index], synthetic, true, border >= lowest
-      )
+      record = records.pop()  # its tape is let go
+      sums, carried, true = self._descend(index, record, true, border >= lowest)
       main = self._average(index, sums, tf.shape(losses)[0]) + main
       if border < 0:
         break
       truth = truth._replace(gradient=true)
       if boot is not None:
         boot = boot._replace(gradient=carried)
-      estimate, gradients, seen = self._ask(
-        border, records[border].output, y, boot or truth, truth
+      gradients, seen = self._train_estimator(
+        border, records[-1], boot or truth, truth
       )
       trained = gradients + trained
       measures.update(seen)
-      synthetic = estimate.gradient
       if self._targets == "bootstrapped":
+        estimate = records[-1].estimate
         boot = Target(estimate.value, None, estimate.label_gradient)
     return StepGradients(main, trained, tf.reduce_mean(losses), measures)
 
-  def _forward(self, x, y):
+  def _forward(self, x, y, lowest):
     """Runs every segment under a tape of its own; the loss is in the last."""
     records = []
-    for segment in self.segments:
+    for index, segment in enumerate(self.segments):
       # Persistent, because synthetic and true gradient go down separately.
       with tf.GradientTape(persistent=True) as tape:
         if records:
           tape.watch(x)
         output = segment(x, True)
-      records.append(_Record(tape, x, output))
+      record = _Record(tape, x, output)
+      if index < len(self.estimators):
+        record = self._ask(index, record, y)
+        if index - 1 < lowest:
+          sums, carried = self._differentiate(index, record, False)
+          record = record._replace(tape=None, sums=sums, carried=carried)
+          output = _after([*sums, carried], output)
+      records.append(record)
       x = output
     with records[-1].tape:
       # Written out, because log p_h is wanted as well.
@@ -168,6 +198,12 @@ class DecoupledNetwork(snt.Module):
       losses = tf.reduce_sum(y * label_gradient, axis=-1)  # [B]
     records[-1] = records[-1]._replace(output=losses)
     return records, losses, label_gradient
+
+  def _ask(self, border, record, y):
+    """Asks the estimator at a segment's output."""
+    with tf.GradientTape() as tape:
+      estimate = self.estimators[border](record.output, y)
+    return record._replace(estimate=estimate, estimator_tape=tape)
 
   def _lowest_border_with_truth(self):
     """The lowest border whose estimator is trained on the true gradient."""
@@ -177,44 +213,53 @@ class DecoupledNetwork(snt.Module):
     needy = [b for b in borders if self.estimators[b].needs_gradient]
     return min(needy, default=len(self.segments))
 
-  def _descend(self, index, record, synthetic, true, want_true):
-    """Differentiates one segment.
+  def _descend(self, index, record, true, want_true):
+    """Takes one segment on the way down.
 
     Args:
       index: which segment.
       record: its `_Record`.
-      synthetic: what its variables learn from, shaped as its output; None at
-        the top, where that is the true loss.
-      true: the true gradient at its output, or None.
+      true: the true gradient at its output; None at the top, or if unknown.
       want_true: whether the true gradient is wanted at its input.
 
     Returns:
       gradients of its variables, summed over the batch, and at its input the
       synthetic gradient carried through and the true one (None if unwanted).
     """
-    variables = list(self.segments[index].trainable_variables)
-    is_top = index == len(self.segments) - 1
-    if not is_top and isinstance(self.estimators[index], ZeroEstimator):
-      # Zero gradients need no backward pass to become zero.
-      found = [tf.zeros(v.shape, v.dtype) for v in variables]
-      carried = tf.zeros_like(record.source)
-    else:
-      want_carried = want_true if is_top else self._boots(index - 1)
-      sources = [*variables, record.source] if want_carried else variables
-      found = record.tape.gradient(
-        record.output, sources, output_gradients=synthetic
-      )
-      carried = found[-1] if want_carried else None
-      found = found[: len(variables)]
-    if is_top:
-      true = carried
-    elif want_true:
+    if record.sums is not None:
+      return record.sums, record.carried, None
+    sums, carried = self._differentiate(index, record, want_true)
+    if record.estimate is None:  # at the top, where nothing is synthetic
+      return sums, carried, carried
+    if want_true:
       true = record.tape.gradient(
         record.output, record.source, output_gradients=true
       )
-    else:
-      true = None
-    return found, carried, true
+    return sums, carried, true if want_true else None
+
+  def _differentiate(self, index, record, want_true):
+    """Differentiates one segment by what its variables learn from.
+
+    Returns:
+      gradients of its variables, summed over the batch, and the gradient at
+      its input if that is wanted, of the loss at the top and elsewhere the
+      synthetic one.
+    """
+    variables = list(self.segments[index].trainable_variables)
+    is_top = record.estimate is None
+    if not is_top and isinstance(self.estimators[index], ZeroEstimator):
+      # Zero gradients need no backward pass to become zero.
+      sums = [tf.zeros(v.shape, v.dtype) for v in variables]
+      return sums, tf.zeros_like(record.source)
+    want_carried = want_true if is_top else self._boots(index - 1)
+    found = record.tape.gradient(
+      record.output,
+      [*variables, record.source] if want_carried else variables,
+      # Nothing but 1 at the loss itself.
+      output_gradients=None if is_top else record.estimate.gradient,
+    )
+    carried = found[-1] if want_carried else None
+    return found[: len(variables)], carried
 
   def _boots(self, border):
     """Whether a border's target is carried down from the estimator above."""
@@ -234,30 +279,38 @@ class DecoupledNetwork(snt.Module):
           f"{variable.shape}, so it has no gradient; remove it."
         )
       gradient = total / tf.cast(batch_size, total.dtype)
-      if self._l2 and variable.shape.rank > 1:
+      if self._l2 and is_decayed(variable):
         gradient += self._l2 * variable
       gradients.append(gradient)
     return gradients
 
-  def _ask(self, border, h, y, target, truth):
-    """Asks and differentiates one estimator.
+  def _train_estimator(self, border, record, target, truth):
+    """Differentiates the loss of one estimator.
 
     Returns:
-      its `Estimate`, gradients of its variables, and its measures.
+      gradients of its variables, and its measures.
     """
     estimator = self.estimators[border]
-    with tf.GradientTape() as tape:
-      estimate = estimator(h, y)
-      losses = estimator.loss(estimate, target)
+    with record.estimator_tape as tape:
+      losses = estimator.loss(record.estimate, target)
       mean = tf.reduce_mean(losses.loss)
     variables = list(estimator.trainable_variables)
     gradients = tape.gradient(mean, variables) if variables else []
-    seen = _measures(estimate, losses, truth.gradient)
-    return (
-      estimate,
-      gradients,
-      {f"{name}_{border + 1}": value for name, value in seen.items()},
-    )
+    seen = _measures(record.estimate, losses, truth.gradient)
+    return gradients, {
+      f"{name}_{border + 1}": value for name, value in seen.items()
+    }
+
+
+def _after(done, x):
+  """x, but in a graph not before the tensors of `done` are there."""
+  with tf.control_dependencies([z for z in done if z is not None]):
+    return tf.identity(x)
+
+
+def is_decayed(variable):
+  """Whether the L2 term counts a variable: weights, not biases or BatchNorm."""
+  return variable.shape.rank > 1
 
 
 def _measures(estimate, losses, true):

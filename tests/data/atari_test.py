@@ -45,6 +45,11 @@ def test_a_missing_rom_says_what_to_install(monkeypatch):
     atari.get_game("pong")
 
 
+def test_a_rom_that_the_emulator_does_not_know_is_refused():
+  with pytest.raises(ValueError, match="joust but cannot play it"):
+    atari.get_game("joust")
+
+
 def test_histories_are_the_last_frames_oldest_first():
   games, rng = environments("breakout", seed=4), np.random.default_rng(0)
   before = games.reset()

@@ -10,12 +10,10 @@ import pytest
 from trainers import synthetic_gradients, synthetic_gradients_report
 from trainers.command_line import CommandError
 
-SMOKE = synthetic_gradients.PRESETS["smoke"]
 
-
-def write_run(folder, accuracy, **changes):
+def write_run(folder, accuracy, preset="smoke", **changes):
   """Writes what the trainer leaves behind; accuracy None: unfinished."""
-  config = dataclasses.replace(SMOKE, **changes)
+  config = dataclasses.replace(synthetic_gradients.PRESETS[preset], **changes)
   folder.mkdir(parents=True)
   (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
   columns = ("step", *synthetic_gradients.columns(config))
@@ -28,7 +26,11 @@ def write_run(folder, accuracy, **changes):
         row["value_loss_1"] = ""
       writer.writerow(row)
   if accuracy is not None:
-    result = {"test_accuracy": accuracy, "test_loss": 1.5}
+    result = {
+      "test_accuracy": accuracy,
+      "test_top5_accuracy": accuracy + 0.1,
+      "test_loss": 1.5,
+    }
     (folder / "finished.json").write_text(json.dumps(result))
 
 
@@ -130,3 +132,48 @@ def test_curves_stack_the_seeds(runs):
     synthetic_gradients_report.read_curve(found[("noprop",)], "value_loss_1")
     is None
   )
+
+
+def test_imagenets_table_has_top5_and_both_numbers_of_modules(tmp_path):
+  accuracy = {"backprop": 0.8, "sobolev": 0.6, "direct": 0.5}
+  for method, mean in accuracy.items():
+    for number in (1, 3) if method != "backprop" else (1,):
+      folder = tmp_path / "runs" / method / str(number)
+      write_run(
+        folder,
+        mean - number / 100,
+        preset="desk_games",
+        method=method,
+        num_modules=number,
+      )
+  output = tmp_path / "output"
+  text = synthetic_gradients_report.write_report(tmp_path / "runs", output)
+  rows = [
+    [cell.strip() for cell in line.strip("|\n").split("|")]
+    for line in text.splitlines()
+    if "±" in line
+  ]
+  table = {(row[0], row[1]): row for row in rows}
+  # Backpropagation stands beside both numbers of modules.
+  for number in ("1", "3"):
+    assert table[number, "backprop"][2:4] == ["79.0 ± 0.0", "89.0 ± 0.0"]
+    assert table[number, "backprop"][-1] == "75.0 / 92.3"
+  assert table["1", "sobolev"][-1] == "72.0 / 90.8"
+  assert table["3", "sobolev"][-1] == "66.5 / 87.4"
+  assert table["3", "direct"][-1] == "not tried"
+  assert "num_modules 3:" in text
+  assert text.count("- sobolev < backprop: +") == 2
+  assert "noprop < vfbn" in text and "noprop < direct" not in text
+  for number in (1, 3):
+    assert (output / f"modules_{number}" / "accuracy.png").exists()
+  header = (output / "results.csv").read_text().splitlines()[0]
+  assert header.endswith("test_accuracy,test_top5_accuracy,test_loss")
+
+
+def test_runs_from_before_a_setting_came_into_being_are_read(runs, tmp_path):
+  for path in runs.rglob("config.json"):
+    fields = json.loads(path.read_text())
+    del fields["image_size"], fields["colour_distortion"]
+    path.write_text(json.dumps(fields))
+  found, varied = synthetic_gradients_report.read_runs(runs)
+  assert len(found) == 7 and not varied

@@ -191,6 +191,63 @@ def test_every_segment_runs_forward_once(targets, measure):
   assert [segment.calls for segment in segments] == [1, 1, 1]
 
 
+class Diary(snt.Module):
+  """A layer that writes down when it runs forward and backward."""
+
+  def __init__(self, index, lines):
+    super().__init__()
+    self._index, self._lines = index, lines
+    self.w = tf.Variable(np.eye(3))
+
+  def __call__(self, x, is_training):
+    @tf.custom_gradient
+    def layer(x, w):
+      self._note("forward")
+
+      def backward(dy):
+        self._note("backward")
+        return dy @ tf.transpose(w), tf.transpose(x) @ dy
+
+      return x @ w, backward
+
+    return layer(x, tf.convert_to_tensor(self.w))
+
+  def _note(self, word):
+    self._lines.append(f"{word} {self._index}")
+
+
+@pytest.mark.parametrize(
+  "kind, targets, early",
+  [
+    ("critic", "true", 2),
+    ("sobolev", "true", 1),
+    ("sobolev", "bootstrapped", 2),
+  ],
+)
+def test_segment_without_a_true_gradient_frees_its_activations(
+  kind, targets, early
+):
+  """It runs backward before the next one runs forward."""
+  lines = []
+  network = DecoupledNetwork(
+    [Diary(index, lines) for index in range(3)],
+    [
+      LossCritic(Predictor(3, index), match_gradient=kind == "sobolev")
+      for index in range(2)
+    ],
+    targets,
+  )
+  x = tf.constant(np.random.default_rng(0).normal(size=[5, 3]))
+  y = tf.one_hot([0, 1, 2, 0, 1], 3, dtype=tf.float64)
+  network.gradients(x, y, measure=False)
+  expected = []
+  for index in range(3):
+    expected.append(f"forward {index}")
+    if index < early:
+      expected.append(f"backward {index}")
+  assert lines[: len(expected)] == expected
+
+
 def test_quantities_are_each_examples_own():
   """Twice the batch with everyone in it twice changes no average."""
   x, y = make_batch()

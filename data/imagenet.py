@@ -1,0 +1,39 @@
+"""ImageNet (ILSVRC 2012) through TFDS (SM §4.3)."""
+
+import tensorflow_datasets as tfds
+
+from data.encoded_pictures import EncodedPictures
+
+NAME = "imagenet2012"
+VERSION = "5.1.0"
+
+
+def open_imagenet(
+  data_dir=None, seed=0, image_size=224, colour_distortion=False
+):
+  """Opens the data set.
+
+  Args:
+    data_dir: folder of TFDS' data sets; None means TFDS' own default.
+    seed: of order and augmentation.
+    image_size: side of the pictures; ResNet's own is 224.
+    colour_distortion: whether training pictures change their colours; the
+      paper names "Inception-V1 augmentation", which not everyone takes to
+      include it.
+
+  Returns:
+    `EncodedPictures`.
+
+  Raises:
+    ValueError: the data set is not there, or is damaged.
+  """
+  builder = tfds.builder(f"{NAME}:{VERSION}", data_dir=data_dir or None)
+  if not builder.is_prepared():
+    raise ValueError(
+      f"ImageNet is not in {builder.data_dir}; it has no free download: put "
+      "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from image-net.org "
+      "into DIR/downloads/manual, then python -c 'import tensorflow_datasets "
+      f'as tfds; tfds.builder("{NAME}:{VERSION}", data_dir="DIR").'
+      f"download_and_prepare()' makes DIR/{NAME}, and --data_dir=DIR names it."
+    )
+  return EncodedPictures(builder, seed, image_size, colour_distortion)

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Reproduces Table 1's lower part: ResNet-50 with one and with three modules.
+#   PRESET=smoke|desk|paper   (default: desk)
+#     smoke: two steps of every method at 224x224 on made-up pictures in
+#       ImageNet's form, and a table of memory and time; some minutes.
+#     desk: all methods on frames of games, 64x64, a quarter of the width;
+#       about three hours on two cores. It is not ImageNet. Writes
+#       results/table1_games.
+#     paper: ImageNet, for a machine with GPUs; writes results/table1_imagenet.
+#       On paper: a run is 200,000 steps, in each of which a replica has 32
+#       pictures. ResNet-50 takes 4.1e9 multiply-adds for one, forward; three
+#       times that for backpropagation, four times for Sobolev. With 34 replicas
+#       that makes 2.1e17 operations on each for a Sobolev run: 6 hours where a
+#       GPU sustains 1e13 per second, and about 3 days for all 13 runs.
+#   NUM_MODULES=1|3|1,3       (default: 1 for smoke, 1,3 otherwise)
+#   METHODS=NAME,...          (default: all)
+#   SEEDS=0,1,2               seeds, separated by commas (default: 0)
+#   DATA_DIR=DIR              TFDS' folder: with imagenet2012 for paper
+#                             (default: TFDS' own); otherwise made if missing
+#                             (default: below runs/)
+#   NUM_REPLICAS=N            devices per run (default: the preset's; the paper
+#                             preset wants 34 GPUs)
+#   BATCH_SIZE=N              pictures per step, over all replicas (default: the
+#                             preset's; 32 a replica is the paper's)
+#   WORKDIR=DIR               training runs (default: runs/table1_..._$PRESET)
+#   OUTPUT=DIR                table and figures
+# Run it again to resume.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+PRESET="${PRESET:-desk}"
+SEEDS="${SEEDS:-0}"
+METHODS="${METHODS:-all}"
+case "$PRESET" in
+  smoke) dataset=imagenet NUM_MODULES="${NUM_MODULES:-1}" ;;
+  desk) dataset=games NUM_MODULES="${NUM_MODULES:-1,3}" ;;
+  paper) dataset=imagenet NUM_MODULES="${NUM_MODULES:-1,3}" ;;
+  *) fail "PRESET is $PRESET; use smoke, desk or paper." ;;
+esac
+case "$NUM_MODULES" in
+  1 | 3 | 1,3) ;;
+  *) fail "NUM_MODULES is $NUM_MODULES; use 1, 3 or 1,3." ;;
+esac
+if [ "$METHODS" = all ]; then
+  METHODS=backprop,noprop,direct,vfbn,critic,sobolev,sobolev_labels
+fi
+WORKDIR="${WORKDIR:-$ROOT/runs/table1_${dataset}_$PRESET}"
+case "$PRESET" in
+  smoke) OUTPUT="${OUTPUT:-$WORKDIR/report}" ;;
+  *) OUTPUT="${OUTPUT:-$ROOT/results/table1_$dataset}" ;;
+esac
+
+# Makes what the preset learns from, once.
+case "$PRESET" in
+  smoke)
+    DATA_DIR="${DATA_DIR:-$ROOT/runs/imagenet_stand_in}"
+    [ -d "$DATA_DIR/imagenet2012" ] ||
+      python -m data.imagenet_stand_in --output="$DATA_DIR" --num_train=16 \
+        --num_validation=4
+    ;;
+  desk)
+    DATA_DIR="${DATA_DIR:-$ROOT/runs/game_frames}"
+    [ -d "$DATA_DIR/game_frames" ] ||
+      python -m data.game_frames --output="$DATA_DIR"
+    ;;
+esac
+
+command=(python -m trainers.synthetic_gradients
+  --preset="${PRESET}_$dataset" --method="$METHODS"
+  --num_modules="$NUM_MODULES" --seed="$SEEDS" --data_dir="${DATA_DIR:-}"
+  --workdir="$WORKDIR")
+[ -z "${NUM_REPLICAS:-}" ] || command+=(--num_replicas="$NUM_REPLICAS")
+[ -z "${BATCH_SIZE:-}" ] || command+=(--batch_size="$BATCH_SIZE")
+
+# At the paper's size, or with several replicas, one process has the machine.
+code=0
+if [ "$PRESET" = paper ] || [ "${NUM_REPLICAS:-1}" != 1 ] ||
+  [[ "$METHODS$NUM_MODULES$SEEDS" != *,* ]]; then
+  "${command[@]}" || code=$?
+else
+  on_every_processor "${command[@]}" || code=$?
+fi
+# Code 1 says that some run's loss was not finite; the table counts it.
+[ "$code" -le 1 ] || exit "$code"
+python -m trainers.synthetic_gradients_report --workdir="$WORKDIR" \
+  --output="$OUTPUT"
+if [ "$PRESET" = smoke ]; then
+  # A fresh process for each method: its peak is its own.
+  python -m benchmarks.decoupled_memory --method="$METHODS" \
+    --num_modules="$NUM_MODULES" --batch_size="${BATCH_SIZE:-4}" --steps=1 \
+    --output="$OUTPUT"
+fi
