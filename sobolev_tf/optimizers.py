@@ -43,11 +43,7 @@ class FusedOptimizer(tf.Module):
       0, trainable=False, dtype=tf.int64, name="iterations"
     )
     self.slots = [
-      [
-        tf.Variable(tf.fill(v.shape, tf.cast(start, v.dtype)), trainable=False)
-        for v in self._variables
-      ]
-      for start in self._starts
+      [_slot(v, start) for v in self._variables] for start in self._starts
     ]
 
   def apply(self, gradients, learning_rate=None):
@@ -56,6 +52,9 @@ class FusedOptimizer(tf.Module):
     Args:
       gradients: one dense tensor per variable given to `build`, in that order.
       learning_rate: a number or scalar tensor, instead of the attribute.
+
+    Returns:
+      In a graph, an operation that is done when all variables are updated.
 
     Raises:
       ValueError: the gradients do not fit, or `build` has not been called.
@@ -74,6 +73,7 @@ class FusedOptimizer(tf.Module):
       resource=self.iterations.handle, value=tf.ones([], tf.int64)
     )
     step = self.iterations.read_value()
+    updates = []
     for index, (variable, gradient) in enumerate(
       zip(self._variables, gradients, strict=True)
     ):
@@ -83,7 +83,8 @@ class FusedOptimizer(tf.Module):
           "on it."
         )
       slots = [kind[index] for kind in self.slots]
-      self._update(variable, gradient, slots, rate, step)
+      updates.append(self._update(variable, gradient, slots, rate, step))
+    return tf.group(*updates)
 
   def _update(self, variable, gradient, slots, learning_rate, step):
     raise NotImplementedError
@@ -112,7 +113,7 @@ class SharedAdam(FusedOptimizer):
       tf.cast(tf.pow(_constant(beta, tf.float64), step), dtype)
       for beta in (self._beta_1, self._beta_2)
     ]
-    tf.raw_ops.ResourceApplyAdam(
+    return tf.raw_ops.ResourceApplyAdam(
       var=variable.handle,
       m=slots[0].handle,
       v=slots[1].handle,
@@ -123,6 +124,28 @@ class SharedAdam(FusedOptimizer):
       beta2=_constant(self._beta_2, dtype),
       epsilon=_constant(self._epsilon, dtype),
       grad=gradient,
+    )
+
+
+class SharedMomentum(FusedOptimizer):
+  """SGD with momentum, as Keras computes it, in one kernel per variable.
+
+  `m <- momentum m - rate * g` and `w <- w + m`.
+  """
+
+  def __init__(self, learning_rate=1e-2, momentum=0.9, name=None):
+    """Takes SGD's numbers."""
+    super().__init__(learning_rate, (0.0,), name=name)
+    self._momentum = momentum
+
+  def _update(self, variable, gradient, slots, learning_rate, step):
+    del step
+    return tf.raw_ops.ResourceApplyKerasMomentum(
+      var=variable.handle,
+      accum=slots[0].handle,
+      lr=_constant(learning_rate, variable.dtype),
+      grad=gradient,
+      momentum=_constant(self._momentum, variable.dtype),
     )
 
 
@@ -143,7 +166,7 @@ class SharedRMSProp(FusedOptimizer):
   def _update(self, variable, gradient, slots, learning_rate, step):
     del step
     dtype = variable.dtype
-    tf.raw_ops.ResourceApplyRMSProp(
+    return tf.raw_ops.ResourceApplyRMSProp(
       var=variable.handle,
       ms=slots[0].handle,
       mom=slots[1].handle,
@@ -153,6 +176,14 @@ class SharedRMSProp(FusedOptimizer):
       epsilon=_constant(self._epsilon, dtype),
       grad=gradient,
     )
+
+
+def _slot(variable, start):
+  """A slot that lives where its variable lives: the kernels ask for that."""
+  strategy = tf.distribute.get_strategy()
+  with strategy.extended.colocate_vars_with(variable):
+    value = tf.fill(variable.shape, tf.cast(start, variable.dtype))
+    return tf.Variable(value, trainable=False)
 
 
 def _constant(value, dtype):

@@ -12,7 +12,7 @@ import pytest
 import sonnet as snt
 import tensorflow as tf
 
-from sobolev_tf.optimizers import SharedAdam, SharedRMSProp
+from sobolev_tf.optimizers import SharedAdam, SharedMomentum, SharedRMSProp
 
 
 def make_variables(dtype=tf.float32):
@@ -45,6 +45,42 @@ def test_adam_equals_keras():
   assert optimizer.iterations == 20
 
 
+def test_momentum_equals_keras():
+  ours, theirs = make_variables(), make_variables()
+  optimizer = SharedMomentum(1e-3, momentum=0.8)
+  optimizer.build(ours)
+  reference = keras.optimizers.SGD(1e-3, momentum=0.8)
+  reference.build(theirs)
+  for step in range(20):
+    optimizer.apply(gradients_of(step, ours))
+    reference.apply(gradients_of(step, theirs), theirs)
+    for a, b in zip(ours, theirs, strict=True):
+      np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+  for a, b in zip(optimizer.slots[0], reference.momentums, strict=True):
+    np.testing.assert_allclose(a, b.numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [SharedAdam, SharedMomentum, SharedRMSProp])
+def test_what_follows_an_update_in_a_graph_sees_all_of_it(kind):
+  variables = make_variables()
+  optimizer = kind(1.0)
+  optimizer.build(variables)
+
+  @tf.function
+  def update(gradients):
+    with tf.control_dependencies([optimizer.apply(gradients)]):
+      # A raw read: automatic dependencies would order any other.
+      return [
+        tf.raw_ops.ReadVariableOp(resource=v.handle, dtype=v.dtype)
+        for v in variables
+      ]
+
+  for _ in range(5):
+    seen = update(gradients_of(0, variables))
+    for a, b in zip(seen, variables, strict=True):
+      np.testing.assert_array_equal(a, b)
+
+
 def test_rmsprop_equals_its_formula():
   variables = make_variables(tf.float64)
   optimizer = SharedRMSProp(1e-2, decay=0.9, epsilon=0.1)
@@ -60,7 +96,7 @@ def test_rmsprop_equals_its_formula():
       np.testing.assert_allclose(variables[index], expected[index], rtol=1e-12)
 
 
-@pytest.mark.parametrize("kind", [SharedAdam, SharedRMSProp])
+@pytest.mark.parametrize("kind", [SharedAdam, SharedMomentum, SharedRMSProp])
 def test_learning_rate_of_a_call_replaces_the_attribute(kind):
   variables, others = make_variables(), make_variables()
   one, other = kind(1.0), kind(1e-3)
@@ -73,7 +109,7 @@ def test_learning_rate_of_a_call_replaces_the_attribute(kind):
     np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("kind", [SharedAdam, SharedRMSProp])
+@pytest.mark.parametrize("kind", [SharedAdam, SharedMomentum, SharedRMSProp])
 def test_checkpoint_resumes_exactly(kind, tmp_path):
   def advance(variables, optimizer, steps):
     for step in steps:

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Kills, stops and starves the members of real clusters on this machine, one
+# scenario after the other, and prints what became of each run.
+#   ./scripts/cluster_faults.sh [--only=NAME,...] [--output=DIR] [-- FLAGS ...]
+# About 20 minutes on two cores. The full disk needs root (a small tmpfs).
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+exec python -m benchmarks.cluster_faults "$@"

@@ -1,0 +1,140 @@
+"""Accuracy and staleness of finished parameter-server runs, as a table.
+
+    python -m trainers.parameter_server_report --workdir=DIR \
+        --output=results/parameter_server
+
+Reads every finished run below --workdir, those of one process for comparison
+as well; trains nothing.
+"""
+
+import csv
+import glob
+import json
+import os
+import typing
+
+import numpy as np
+
+from trainers import command_line
+
+_ONE_PROCESS = "one process"
+
+
+class Kind(typing.NamedTuple):
+  """What makes a row of the table."""
+
+  dataset: str
+  method: str
+  num_modules: int
+  updates: str
+  shares: int
+  workers: int
+
+
+class Trained(typing.NamedTuple):
+  """A finished run's numbers; staleness over all its updates, or None."""
+
+  accuracy: float
+  staleness: tuple | None
+  again: tuple | None
+
+
+def read_runs(workdir):
+  """Finds the finished runs below a folder: dict from `Kind` to `Trained`s.
+
+  Raises:
+    CommandError: there is none.
+  """
+  runs = {}
+  pattern = os.path.join(workdir, "**", "finished.json")
+  for path in sorted(glob.glob(pattern, recursive=True)):
+    folder = os.path.dirname(path)
+    config = _read_json(os.path.join(folder, "config.json"))
+    result = _read_json(path)
+    kind = Kind(
+      config["dataset"],
+      config["method"],
+      config["num_modules"],
+      config.get("main_updates", _ONE_PROCESS),
+      config["num_replicas"],
+      result.get("workers", 1),
+    )
+    runs.setdefault(kind, []).append(_read_run(folder, result))
+  if not runs:
+    raise command_line.CommandError(
+      f"there is no finished run below {workdir}; train one first."
+    )
+  # The one process first, then the rounds, then what waits for nobody.
+  order = (_ONE_PROCESS, "sync", "async")
+  return dict(
+    sorted(
+      runs.items(),
+      key=lambda item: (*item[0][:3], order.index(item[0].updates), *item[0]),
+    )
+  )
+
+
+def _read_run(folder, result):
+  accuracy = result["test_accuracy"]
+  if "workers" not in result:
+    return Trained(accuracy, None, None)
+  with open(os.path.join(folder, "metrics.csv"), newline="") as file:
+    rows = list(csv.DictReader(file))
+  means, nineties, mosts = (
+    [float(row[name]) for row in rows]
+    for name in ("staleness", "staleness_90", "staleness_most")
+  )
+  # Every row covers as many steps as the next one.
+  staleness = np.mean(means), np.median(nineties), max(mosts)
+  return Trained(
+    accuracy, staleness, (result["begun_again"], result["finished_again"])
+  )
+
+
+def make_table(runs):
+  """Renders the runs as Markdown."""
+  lines = [
+    "| data, method, modules | main updates | shares per batch | workers "
+    "| test accuracy | seeds | updates in between: mean, 90 %, most "
+    "| shares begun / finished again |",
+    "|---|---|---|---|---|---|---|---|",
+  ]
+  for kind, trained in runs.items():
+    accuracy = 100 * np.array([run.accuracy for run in trained])
+    spread = f" ± {accuracy.std(ddof=1):.1f}" if len(trained) > 1 else ""
+    stale = again = ""
+    if trained[0].staleness is not None:
+      mean, ninety, most = np.array([run.staleness for run in trained]).T
+      stale = f"{mean.mean():.2f}, {np.median(ninety):.0f}, {most.max():.0f}"
+      sums = np.sum([run.again for run in trained], axis=0)
+      again = f"{sums[0]} / {sums[1]}"
+    lines.append(
+      f"| {kind.dataset}, {kind.method}, {kind.num_modules} | {kind.updates} "
+      f"| {kind.shares} | {kind.workers} | {accuracy.mean():.1f}{spread} % "
+      f"| {len(trained)} | {stale} | {again} |"
+    )
+  return "\n".join(lines) + "\n"
+
+
+def write_report(workdir, output):
+  """Writes table.md below `output`; returns its text."""
+  text = make_table(read_runs(workdir))
+  os.makedirs(output, exist_ok=True)
+  path = os.path.join(output, "table.md")
+  with open(path, "w", encoding="utf-8") as file:
+    file.write(text)
+  return text
+
+
+def _read_json(path):
+  with open(path, encoding="utf-8") as file:
+    return json.load(file)
+
+
+def main(argv):
+  """Writes the report that the command line asks for."""
+  return command_line.write_report(argv, __doc__, write_report)
+
+
+if __name__ == "__main__":
+  command_line.run_main(main)
