@@ -1,4 +1,4 @@
-"""Times a step of every row of Table 1 against backpropagation.
+r"""Times a step of every row of Table 1 against backpropagation.
 
     python -m benchmarks.decoupled_step [--width=0.25] [--batch_size=32] \
         [--output=results/benchmarks]

@@ -1,4 +1,4 @@
-"""Times a Sobolev distillation step against a regular one.
+r"""Times a Sobolev distillation step against a regular one.
 
     python -m benchmarks.distillation_step [--batch_size=200] \
         [--num_actions=4] [--output=results/benchmarks]

@@ -1,4 +1,4 @@
-"""Pictures per second of the input pipelines, on one and two cores.
+r"""Pictures per second of the input pipelines, on one and two cores.
 
     python -m benchmarks.input_pipeline [--seconds=10] \
         [--output=results/benchmarks]

@@ -1,4 +1,4 @@
-"""Times the parameter server on this machine, and checks the model against it.
+r"""Times the parameter server on this machine, and checks the model against it.
 
     python -m benchmarks.parameter_server [--workers=1,2,4] [--width=0.25] \
         [--output=results/benchmarks]
@@ -265,12 +265,11 @@ def measure(workers, servers, width, rounds):
 
 def main():
   """Prints the tables, and writes them if a folder is given."""
-  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser = timing.build_parser("parameter_server", __doc__)
   parser.add_argument("--workers", default="1,2,4", help="must begin with 1")
   parser.add_argument("--servers", type=int, default=1)
   parser.add_argument("--width", type=float, default=0.25)
   parser.add_argument("--rounds", type=int, default=60)
-  parser.add_argument("--output", help="folder for parameter_server.md")
   parser.add_argument("--only", type=int, help=argparse.SUPPRESS)
   given = parser.parse_args()
   if given.only:  # one cluster per process: TensorFlow cannot leave it again
@@ -294,12 +293,7 @@ def main():
     "digits, Sobolev, three modules.\n\n"
     + make_tables(measured, alone, len(os.sched_getaffinity(0)))
   )
-  print(text)
-  if given.output:
-    os.makedirs(given.output, exist_ok=True)
-    path = os.path.join(given.output, "parameter_server.md")
-    with open(path, "w", encoding="utf-8") as file:
-      file.write(text)
+  timing.publish(text, given.output, "parameter_server")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How fast a parameter-server run is, from bytes, links and arithmetic.
+r"""How fast a parameter-server run is, from bytes, links and arithmetic.
 
     python -m benchmarks.parameter_server_model [--gpu_tflops=5] \
         [--output=results/benchmarks]
@@ -21,13 +21,11 @@ The arithmetic is what `benchmarks.decoupled_step` counts, at a rate that is an
 assumption: --gpu_tflops is what a GPU reaches on such networks, not its peak.
 """
 
-import argparse
 import dataclasses
-import os
 
 import tensorflow as tf
 
-from benchmarks import decoupled_step
+from benchmarks import decoupled_step, timing
 from sobolev_tf.synthetic_gradients import DecoupledNetwork
 from trainers import decoupled_networks as networks
 from trainers.decoupled_config import PRESETS
@@ -250,7 +248,7 @@ def build_loads():
 
 def main():
   """Prints the table, and writes it if a folder is given."""
-  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  parser = timing.build_parser("parameter_server_model", __doc__)
   parser.add_argument("--gpu_tflops", type=float, default=5.0)
   parser.add_argument(
     "--overhead_ms",
@@ -258,7 +256,6 @@ def main():
     default=10.0,
     help="per share: scheduling, messages, starting kernels",
   )
-  parser.add_argument("--output", help="folder for parameter_server_model.md")
   given = parser.parse_args()
   text = (
     f"`python -m benchmarks.parameter_server_model --gpu_tflops="
@@ -268,12 +265,7 @@ def main():
       build_loads(), given.gpu_tflops * 1e12, given.overhead_ms / 1e3
     )
   )
-  print(text)
-  if given.output:
-    os.makedirs(given.output, exist_ok=True)
-    path = os.path.join(given.output, "parameter_server_model.md")
-    with open(path, "w", encoding="utf-8") as file:
-      file.write(text)
+  timing.publish(text, given.output, "parameter_server_model")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Distils an Atari policy into a smaller network (paper §4.2, Figure 4).
+r"""Distils an Atari policy into a smaller network (paper §4.2, Figure 4).
 
     python -m trainers.distillation --preset=desk --game=pong \
         --method=sobolev --percentage=1 --seed=0 --workdir=DIR

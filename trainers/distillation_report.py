@@ -1,4 +1,4 @@
-"""Figure 4 and its table from finished distillation runs.
+r"""Figure 4 and its table from finished distillation runs.
 
     python -m trainers.distillation_report --workdir=DIR \
         --output=results/figure4

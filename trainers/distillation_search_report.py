@@ -1,4 +1,4 @@
-"""Chooses alpha and the learning rate from a search on the validation slice.
+r"""Chooses alpha and the learning rate from a search on the validation slice.
 
     python -m trainers.distillation_search_report --workdir=DIR \
         --output=results/figure4

@@ -1,4 +1,4 @@
-"""A parameter-server run with all its members on this machine.
+r"""A parameter-server run with all its members on this machine.
 
     ./scripts/local_cluster.sh --workers=2 --ps=1 -- --dataset=digits \
         --method=sobolev --preset=smoke

@@ -1,4 +1,4 @@
-"""Synthetic gradients on many machines: Hogwild updates on parameter servers.
+r"""Synthetic gradients on many machines: Hogwild updates on parameter servers.
 
     ./scripts/local_cluster.sh --workers=2 --ps=1 -- \
         --preset=desk --dataset=digits --method=sobolev --workdir=DIR

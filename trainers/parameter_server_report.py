@@ -1,4 +1,4 @@
-"""Accuracy and staleness of finished parameter-server runs, as a table.
+r"""Accuracy and staleness of finished parameter-server runs, as a table.
 
     python -m trainers.parameter_server_report --workdir=DIR \
         --output=results/parameter_server

@@ -1,4 +1,4 @@
-"""Records a teacher's games for distillation (paper §4.2, SM §3).
+r"""Records a teacher's games for distillation (paper §4.2, SM §3).
 
     python -m trainers.record --game=breakout --workdir=DIR \
         --teacher=results/teachers/breakout.npz

@@ -1,4 +1,4 @@
-"""Synthetic gradients in the classification of pictures (§4.3, Table 1).
+r"""Synthetic gradients in the classification of pictures (§4.3, Table 1).
 
     python -m trainers.synthetic_gradients --preset=desk --dataset=digits \
         --method=sobolev --num_modules=3 --seed=0 --workdir=DIR

@@ -1,4 +1,4 @@
-"""Table 1 and its curves from finished synthetic-gradient runs.
+r"""Table 1 and its curves from finished synthetic-gradient runs.
 
     python -m trainers.synthetic_gradients_report --workdir=DIR \
         --output=results/table1_digits

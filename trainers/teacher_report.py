@@ -1,4 +1,4 @@
-"""Teachers to ship, and how they learnt, from actor-critic runs.
+r"""Teachers to ship, and how they learnt, from actor-critic runs.
 
     python -m trainers.teacher_report --workdir=runs/teachers \
         --output=results/teachers
