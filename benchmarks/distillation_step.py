@@ -17,7 +17,6 @@ multiply-adds give. In units of a forward pass:
 - the teacher takes 2 for its gradients, forward and back to the input.
 """
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -33,6 +32,7 @@ from sobolev_tf.networks.atari import (
   frames_to_blocks,
   frames_to_input,
 )
+from sobolev_tf.optimizers import SharedAdam
 
 _SIZE = 84  # pixels
 _ALPHA = 0.1
@@ -77,7 +77,7 @@ def build_candidates(batch_size, num_actions):
   frames = tf.constant(
     rng.integers(0, 256, [batch_size, _SIZE, _SIZE, 4], dtype=np.uint8)
   )
-  optimizer = keras.optimizers.Adam(1e-4)
+  optimizer = SharedAdam(1e-4)
   optimizer.build(student.trainable_variables)
 
   def update(predict, target):
@@ -85,7 +85,7 @@ def build_candidates(batch_size, num_actions):
     with tf.GradientTape() as tape:
       losses = policy_distillation_loss(predict(), target, _ALPHA).loss
       loss = tf.reduce_mean(losses)
-    optimizer.apply(tape.gradient(loss, variables), variables)
+    optimizer.apply(tape.gradient(loss, variables))
     return loss
 
   @tf.function

@@ -38,7 +38,7 @@ _SHARE = 32  # pictures, SM §4.2
 def build_config(workers, width):
   """Settings of the cluster that is timed: a share for each worker."""
   return dataclasses.replace(
-    trainer.PRESETS["desk"],
+    ServedClassifier.presets["desk"],
     width=width,
     num_replicas=workers,
     batch_size=_SHARE * workers,
@@ -51,7 +51,7 @@ class Bench:
   def __init__(self, workers, servers, width):
     """Starts the servers and workers, and connects."""
     self.config = build_config(workers, width)
-    settings = dataclasses.asdict(self.config)
+    settings = trainer.shared_settings("synthetic_gradients", self.config)
     self.data = decoupled_config.build_data(self.config)
     self._folder = tempfile.TemporaryDirectory(prefix="parameter_server_")
     arguments = [
@@ -74,7 +74,7 @@ class Bench:
     for updates in ("sync", "async"):
       config = dataclasses.replace(self.config, main_updates=updates)
       self.learners[updates] = AsynchronousLearner(
-        ServedClassifier(config, self.data), config, strategy, servers, settings
+        ServedClassifier(config), config, strategy, servers, settings
       )
     self._settings, self._strategy = settings, strategy
 
@@ -115,7 +115,7 @@ class Bench:
     @tf.function
     def draw():
       x, _ = worker_batches.draw(
-        self._settings, tf.constant(0, tf.int64), model.share_shapes
+        self._settings, tf.constant(0, tf.int64), model.share_specs
       )
       return tf.reduce_sum(x)
 

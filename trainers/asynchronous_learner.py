@@ -1,13 +1,13 @@
 """Training on parameter servers: what workers and servers compute (SM §4).
 
 A batch is cut into shares. Any worker takes any share: it reads the weights as
-they are, computes all gradients, and applies those of the estimators at once,
-without waiting for anyone (Hogwild). The gradients of the main network are
-gathered on the servers until the round is complete, and their mean is applied
-("sync", the paper), or each is applied at once ("async").
+they are, computes all gradients, and applies those of the estimators, if there
+are any, at once, without waiting for anyone (Hogwild). The gradients of the
+main network are gathered on the servers until the round is complete, and their
+mean is applied ("sync", the paper), or each is applied at once ("async").
 
-Networks, estimators and gradients are those of the trainer of one machine. The
-chief keeps a copy of them, for tests and checkpoints.
+Networks and gradients are those of the trainers of one machine. The chief
+keeps a copy of them, for tests and checkpoints.
 
 BatchNorm: every share is normalised by its own statistics, as on machines of
 their own, and moves the one shared copy of the moving ones.
@@ -19,14 +19,26 @@ import numpy as np
 import tensorflow as tf
 
 from trainers import worker_batches
+from trainers.command_line import setting
 from trainers.server_ledger import Ledger
+
+
+def main_updates_setting():
+  """The field `main_updates` of an experiment's settings on a cluster."""
+  return setting(
+    "sync",
+    "sync: the mean of a round's gradients is applied; async: every share's at "
+    "once",
+    "SM §4 names both",
+    choices=("sync", "async"),
+  )
 
 
 class AsynchronousLearner:
   """Variables and counters on the servers, and the worker's step.
 
   Attributes:
-    model: what is trained, a `ServedClassifier`.
+    model: what is trained, a `ServedClassifier` or a `ServedStudent`.
     ledger: the counters on the servers.
   """
 
@@ -35,7 +47,7 @@ class AsynchronousLearner:
 
     Args:
       model: what is trained; nothing of it is made yet.
-      config: settings with the fields of `parameter_server.Config`.
+      config: settings of the model's `config_class`.
       strategy: a `tf.distribute.ParameterServerStrategy`.
       num_servers: number of parameter servers.
       settings: dict that every worker must have been started with.
@@ -49,7 +61,7 @@ class AsynchronousLearner:
         model.build_served()
         self.ledger = Ledger(len(model.measure_names))
         self._round = _zeros([], tf.int64)
-      variables = model.network.main_variables
+      variables = model.main_variables
       self._groups = _group_by_server(variables)
       self._gathered = []
       for group in self._groups:
@@ -71,12 +83,12 @@ class AsynchronousLearner:
     )
     def step(number, share, rate):
       index = number * self._config.num_replicas + share
-      x, y = worker_batches.draw(self._settings, index, self.model.share_shapes)
+      x, y = worker_batches.draw(self._settings, index, self.model.share_specs)
       with tf.control_dependencies([x, y]):
         begun = self.ledger.begin()
       with tf.control_dependencies([begun]):
-        found = self.model.gradients(x, y, measure)
-      writes = [self.model.estimator_optimizer.apply(found.estimators)]
+        found = self.model.gradients(x, y, index, measure)
+      writes = [self.model.apply_estimators(found.estimators)]
       if self._config.main_updates == "sync":
         writes += self._gather(found.main, number)
       else:
@@ -108,7 +120,7 @@ class AsynchronousLearner:
   @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
   def _finish_round(self, rate):
     """Applies the mean of a round's gradients; nothing leaves the servers."""
-    gradients = [None] * len(self.model.network.main_variables)
+    gradients = [None] * len(self.model.main_variables)
     for group, gathered in zip(self._groups, self._gathered, strict=True):
       with tf.device(gathered.device):
         total = gathered.read_value()
@@ -128,7 +140,7 @@ class AsynchronousLearner:
   def _apply_main(self, gradients, rate):
     decayed = []
     for variable, gradient in zip(
-      self.model.network.main_variables, gradients, strict=True
+      self.model.main_variables, gradients, strict=True
     ):
       weight = self.model.decay(variable)
       if weight:
@@ -202,7 +214,7 @@ class AsynchronousLearner:
   def placement(self):
     """Bytes on each server: the variables that workers read."""
     counts = {}
-    for variable in self.model.network.variables:
+    for variable in self.model.variables:
       size = variable.shape.num_elements() * variable.dtype.size
       counts[variable.device] = counts.get(variable.device, 0) + size
     return counts

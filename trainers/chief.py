@@ -109,7 +109,7 @@ class Chief:
     """Trains to the end.
 
     Returns:
-      dict of the final test accuracy and loss.
+      dict of the final numbers.
     """
     config, learner = self._config, self._learner
     step = self._run.restore(learner.trackables())
@@ -132,6 +132,7 @@ class Chief:
     if result is None:  # resumed behind the last step
       learner.pull()
       result = learner.model.test()
+    result = learner.model.conclude(self._run, result)
     workers = {"workers": self._members.num_workers}
     self._run.finish({**result, **self._repetitions(step), **workers})
     return self._run.result
@@ -200,7 +201,7 @@ class Chief:
     """Tests the network as it is, and logs all numbers.
 
     Returns:
-      dict of test accuracy and loss.
+      dict of the test's numbers.
     """
     learner = self._learner
     learner.pull()

@@ -24,7 +24,8 @@ from trainers import (
 )
 from trainers.distillation_config import PRESETS, Config, columns, measures
 from trainers.distillation_data import Lessons
-from trainers.distillation_learner import Learner, Objective
+from trainers.distillation_learner import Learner
+from trainers.distillation_objective import Objective
 
 _STEPS_PER_CHECK = 50  # reading the loss makes the processor wait
 _DISTANCE_FRAMES = 200  # the gradients of more would need much memory
@@ -94,10 +95,7 @@ def train(config, workdir):
         if loop.is_due(step, config.checkpoint_every, config.num_steps):
           this_run.save(objects, step)
         this_run.check_stop(objects, step)
-    # The student is what its file holds: the result is that one's.
-    weights.round_weights(learner.student)
-    result = conclude(config, learner, lessons)
-    _save_student(this_run, learner, lessons, result)
+    result = finish_student(this_run, learner, lessons)
     this_run.finish(result)
     return result
 
@@ -174,9 +172,16 @@ def conclude(config, learner, lessons):
   }
 
 
-def _save_student(this_run, learner, lessons, result):
-  """Writes the student as it is exported, watched and played."""
+def finish_student(this_run, learner, lessons):
+  """Writes the student as it is exported, watched and played.
+
+  Returns:
+    what `conclude` measures of it.
+  """
   config = this_run.config
+  # The student is what its file holds: the result is that one's.
+  weights.round_weights(learner.student)
+  result = conclude(config, learner, lessons)
   card = {
     "game": config.game,
     "action_names": list(lessons.game.actions),
@@ -185,6 +190,7 @@ def _save_student(this_run, learner, lessons, result):
   }
   path = os.path.join(this_run.workdir, "student.npz")
   teachers.save_network(path, learner.student, card)
+  return result
 
 
 def main(argv):
@@ -207,10 +213,11 @@ def main(argv):
       distillation_search.apply_choice(c, chosen) for c in command.configs
     ]
     command = command._replace(configs=configs)
-  return loop.run_all(command, train, _describe)
+  return loop.run_all(command, train, describe)
 
 
-def _describe(config, result):
+def describe(config, result):
+  """A finished run in a line."""
   error, kl = (result[name] for name in measures(config))
   return (
     f"{config.game} {config.percentage:g} % {config.method} seed "

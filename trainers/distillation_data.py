@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from data import atari, atari_recordings
 from sobolev_tf.distillation import policy_entropy
+from sobolev_tf.networks import weights
 from sobolev_tf.networks.atari import frames_to_input
 from trainers import teachers
 from trainers.command_line import CommandError
@@ -82,14 +83,14 @@ class Lessons:
     self.held_out = _sample(held_out, config.num_test, config.seed)
     _check_teacher(self, folder, path)
 
-  def training_batch(self, step):
+  def training_batch(self, step, part=slice(None)):
     """The batch of a step: frames uint8 `[B, 84, 84, 4]`, logits `[B, A]`.
 
     Drawn from all training frames, with replacement: a function of the seed
-    and the step alone.
+    and the step alone. Only the frames of `part` are read.
     """
     rng = np.random.default_rng([self._seed, _BATCHES, step])
-    return self.frames(rng.choice(self.train, self._batch_size))
+    return self.frames(rng.choice(self.train, self._batch_size)[part])
 
   def held_out_batches(self):
     """Yields the held-out frames as (frames, logits)."""
@@ -119,7 +120,10 @@ def _read_recording(folder):
 
 @functools.lru_cache(maxsize=1)
 def _read_teacher(path, game):
-  return teachers.load_teacher(path, game)
+  network, card = teachers.load_teacher(path, game)
+  # Constants of a graph go wherever the graph is sent.
+  weights.freeze(network)
+  return network, card
 
 
 def _check_game(recording, game, folder):

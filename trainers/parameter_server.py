@@ -1,10 +1,11 @@
-r"""Synthetic gradients on many machines: Hogwild updates on parameter servers.
+r"""Training on many machines: Hogwild updates on parameter servers.
 
     ./scripts/local_cluster.sh --workers=2 --ps=1 -- \
         --preset=desk --dataset=digits --method=sobolev --workdir=DIR
 
-starts a cluster on this machine. On several machines the same command runs on
-each, with TF_CONFIG saying who it is:
+starts a cluster on this machine. --experiment=distillation trains a student of
+an Atari teacher instead of a classifier with synthetic gradients. On several
+machines the same command runs on each, with TF_CONFIG saying who it is:
 
     TF_CONFIG='{"cluster": {"chief": ["a:2222"], "ps": ["b:2222"],
       "worker": ["c:2222", "d:2222"]}, "task": {"type": "chief", "index": 0}}' \
@@ -17,11 +18,11 @@ started it; the chief resumes from the newest checkpoint.
 import dataclasses
 import sys
 
+from absl import flags
+
 from trainers import (
   cluster,
   command_line,
-  decoupled_config,
-  decoupled_networks,
   exit_codes,
   lifeline,
   run,
@@ -29,45 +30,21 @@ from trainers import (
 )
 from trainers.asynchronous_learner import AsynchronousLearner
 from trainers.chief import COLUMNS, Chief, DiskFull, Lost, named_failures
-from trainers.command_line import CommandError, setting
+from trainers.command_line import CommandError
 from trainers.served_classifier import ServedClassifier
+from trainers.served_student import ServedStudent
 
-
-@dataclasses.dataclass(frozen=True)
-class Config(decoupled_config.Config):
-  """Settings of one run: those of one machine, and two that differ."""
-
-  num_replicas: int = setting(
-    10,
-    "shares that each batch is cut into; any worker takes any share",
-    "SM §4.2",
-    minimum=1,
-  )
-  estimator_updates: str = setting(
-    "hogwild",
-    "every worker updates the estimators by itself; there is no other way here",
-    "SM §4",
-    choices=("hogwild",),
-  )
-  main_updates: str = setting(
-    "sync",
-    "sync: the mean of a round's gradients is applied; async: every share's at "
-    "once",
-    "SM §4 names both",
-    choices=("sync", "async"),
-  )
-
-
-def _preset(base):
-  """Settings of one machine as those of a cluster, of two workers at least."""
-  changes = {"num_replicas": max(base.num_replicas, 2)}
-  return Config(**{**dataclasses.asdict(base), **changes})
-
-
-PRESETS = {
-  name: _preset(base) for name, base in decoupled_config.PRESETS.items()
+EXPERIMENTS = {
+  "synthetic_gradients": ServedClassifier,
+  "distillation": ServedStudent,
 }
+_DEFAULT = next(iter(EXPERIMENTS))
 _FLAGS = {
+  "experiment": (
+    _DEFAULT,
+    f"{' or '.join(EXPERIMENTS)}; --help lists the flags of the one that is "
+    "given with it",
+  ),
   **cluster.FLAGS,
   "patience": (
     "600",
@@ -77,23 +54,19 @@ _FLAGS = {
 }
 
 
-def columns(config):
-  """Names of the numbers in metrics.csv."""
-  return (*decoupled_config.columns(config), *COLUMNS)
-
-
-def train(config, workdir, members, patience):
+def train(experiment, config, workdir, members, patience):
   """The chief's part: runs one configuration, or resumes it.
 
   Args:
-    config: a `Config`.
+    experiment: one of `EXPERIMENTS`.
+    config: its settings.
     workdir: folder of the run.
     members: a `cluster.Cluster`, whose servers and workers are or will be
       there.
     patience: seconds to wait for somebody.
 
   Returns:
-    dict of the final test accuracy and loss.
+    dict of the final numbers.
 
   Raises:
     CommandError: the folder, the data, the network or a worker do not fit.
@@ -102,37 +75,28 @@ def train(config, workdir, members, patience):
     run.Stopped: a signal arrived; the state is saved.
     run.NotFinite: the loss was not finite; the newest checkpoint is kept.
   """
-  data = _checked_data(config)
+  model = EXPERIMENTS[experiment](config)
+  model.check()
+  model.draw(0)
+  columns = (*model.columns(config), *COLUMNS)
   with (
     named_failures(workdir),
-    run.open_run(workdir, config, columns(config)) as this_run,
+    run.open_run(workdir, config, columns) as this_run,
   ):
     if this_run.finished:
       this_run.say("This run is finished already.")
       return this_run.result
-    learner = _connect(this_run, members, patience, data)
-    return Chief(this_run, learner, columns(config), members, patience).train()
+    learner = _connect(this_run, experiment, members, patience)
+    return Chief(this_run, learner, columns, members, patience).train()
 
 
-def _checked_data(config):
-  """The data set; a setting that does not fit it is a `CommandError`."""
-  try:
-    data = decoupled_config.build_data(config)
-    # Not kept: what is made before the chief connects is lost to it.
-    decoupled_networks.build_segments(config, data.num_classes)
-    data.training_batch(0, config.batch_size // config.num_replicas)
-  except ValueError as error:
-    raise CommandError(str(error)) from error
-  return data
-
-
-def _connect(this_run, members, patience, data):
+def _connect(this_run, experiment, members, patience):
   """Waits for the members, and makes the variables on the servers."""
-  if members.num_workers != this_run.config.num_replicas:
+  config = this_run.config
+  if members.num_workers != config.num_replicas:
     this_run.say(
-      f"{members.num_workers} worker(s) take the "
-      f"{this_run.config.num_replicas} share(s) of each batch; --num_replicas "
-      "cuts it otherwise."
+      f"{members.num_workers} worker(s) take the {config.num_replicas} "
+      "share(s) of each batch; --num_replicas cuts it otherwise."
     )
   missing = cluster.wait_for(
     members.others(), this_run.say, patience, lambda: this_run.is_stopping
@@ -141,23 +105,28 @@ def _connect(this_run, members, patience, data):
     raise run.Stopped("stopped before the cluster was complete.", 143)
   if missing:
     raise Lost(f"{', '.join(missing)} did not come within {patience:.0f} s")
-  config = this_run.config
+  strategy = cluster.connect(members)
   learner = AsynchronousLearner(
-    ServedClassifier(config, data),
+    EXPERIMENTS[experiment](config),
     config,
-    cluster.connect(members),
+    strategy,
     members.num_servers,
-    dataclasses.asdict(config),
+    shared_settings(experiment, config),
   )
   for device, size in learner.placement().items():
     this_run.say(f"{device} holds {size / 1e6:.3f} MB of the networks.")
   return learner
 
 
-def _lead(config, workdir, members, patience):
+def shared_settings(experiment, config):
+  """What all members must have been started with."""
+  return {"experiment": experiment, **dataclasses.asdict(config)}
+
+
+def _lead(experiment, config, workdir, members, patience):
   """The chief's part with its exit code."""
   try:
-    result = train(config, workdir, members, patience)
+    result = train(experiment, config, workdir, members, patience)
   except run.Stopped as stop:
     print(stop, file=sys.stderr)
     return stop.code
@@ -174,27 +143,22 @@ def _lead(config, workdir, members, patience):
       file=sys.stderr,
     )
     return exit_codes.LOST
-  print(
-    f"{config.dataset} {config.method} seed {config.seed}: test accuracy "
-    f"{result['test_accuracy']:.2%}"
-  )
+  print(EXPERIMENTS[experiment].describe(config, result))
   return 0
 
 
-def _serve(config, members, patience):
+def _serve(experiment, config, members, patience):
   """A worker's or a server's part: serves until the chief is gone."""
   if members.role == "worker":
+    kind = EXPERIMENTS[experiment]
     # Before anything else of TensorFlow, hence before the data are opened.
     registration = worker_batches.register(
-      lambda index: data.training_batch(index, size),
-      dataclasses.asdict(config),
+      lambda index: model.draw(index),
+      shared_settings(experiment, config),
+      kind.share_dtypes,
     )
-    size = config.batch_size // config.num_replicas
-    try:
-      data = decoupled_config.build_data(config)
-      data.training_batch(0, size)
-    except ValueError as error:
-      raise CommandError(str(error)) from error
+    model = kind(config)
+    model.draw(0)
   server = cluster.serve(members)
   name = f"{members.role} {members.index}"
   print(f"{name} serves at {members.address}.", flush=True)
@@ -206,20 +170,40 @@ def _serve(config, members, patience):
 
 def main(argv):
   """Plays the part in the cluster that TF_CONFIG or the flags name."""
-  command = command_line.parse(argv, Config, PRESETS, __doc__, _FLAGS)
+  experiment = _experiment(argv)
+  kind = EXPERIMENTS[experiment]
+  command = command_line.parse(
+    argv, kind.config_class, kind.presets, __doc__, _FLAGS
+  )
   if command.swept:
     raise CommandError(
       f"--{command.swept[0]} has several values; a cluster makes one run at a "
       "time."
     )
-  config, flags = command.configs[0], command.arguments
-  patience = _seconds(flags["patience"])
-  members = cluster.read(flags)
-  if flags["lifeline"] == "true":
+  (config,), given = command.configs, command.arguments
+  patience = _seconds(given["patience"])
+  members = cluster.read(given)
+  if given["lifeline"] == "true":
     lifeline.follow_stdin(members.role)
   if members.role == "chief":
-    return _lead(config, command.workdir, members, patience)
-  return _serve(config, members, patience)
+    return _lead(experiment, config, command.workdir, members, patience)
+  return _serve(experiment, config, members, patience)
+
+
+def _experiment(argv):
+  """The experiment that the flags name; it decides what other flags exist."""
+  values = flags.FlagValues()
+  flags.DEFINE_string("experiment", _DEFAULT, "", flag_values=values)
+  try:
+    values(argv, known_only=True)
+  except flags.Error as error:
+    raise CommandError(f"{error}; --help lists the flags.") from error
+  if values.experiment not in EXPERIMENTS:
+    raise CommandError(
+      f"--experiment is {values.experiment!r}, but it must be one of "
+      f"{', '.join(EXPERIMENTS)}."
+    )
+  return values.experiment
 
 
 def _seconds(text):

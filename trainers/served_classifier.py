@@ -1,16 +1,46 @@
 """What a parameter-server run trains: the decoupled classifier of Table 1.
 
-Another experiment would be another class with the same methods: what is served,
-what a worker computes on a share, what the chief tests and saves.
+Beside it stands `served_student`, with the same methods: what a worker draws
+and computes, what is served, what the chief tests, saves and reports.
 """
+
+import dataclasses
 
 import tensorflow as tf
 
 from sobolev_tf.optimizers import SharedAdam, SharedMomentum
 from sobolev_tf.synthetic_gradients import DecoupledNetwork, is_decayed
 from sobolev_tf.synthetic_gradients.decoupled import MEASURES
+from trainers import decoupled_config
 from trainers import decoupled_networks as networks
+from trainers.asynchronous_learner import main_updates_setting
+from trainers.command_line import CommandError, setting
 from trainers.decoupled_learner import Learner
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(decoupled_config.Config):
+  """Settings of one run: those of one machine, and three that differ."""
+
+  num_replicas: int = setting(
+    10,
+    "shares that each batch is cut into; any worker takes any share",
+    "SM §4.2",
+    minimum=1,
+  )
+  estimator_updates: str = setting(
+    "hogwild",
+    "every worker updates the estimators by itself; there is no other way here",
+    "SM §4",
+    choices=("hogwild",),
+  )
+  main_updates: str = main_updates_setting()
+
+
+def _preset(base):
+  """Settings of one machine as those of a cluster, of two workers at least."""
+  changes = {"num_replicas": max(base.num_replicas, 2)}
+  return Config(**{**dataclasses.asdict(base), **changes})
 
 
 class ServedClassifier:
@@ -23,18 +53,61 @@ class ServedClassifier:
     local: the chief's `Learner`.
   """
 
-  def __init__(self, config, data):
-    """Makes nothing yet.
+  config_class = Config
+  presets = {
+    name: _preset(base) for name, base in decoupled_config.PRESETS.items()
+  }
+  share_dtypes = (tf.float32, tf.float32)
+
+  def __init__(self, config):
+    """Opens the data; makes nothing else yet.
 
     Args:
-      config: settings with the fields of `parameter_server.Config`.
-      data: the data set.
+      config: a `Config`.
+
+    Raises:
+      CommandError: the data are missing or do not fit.
     """
-    self._config, self._data = config, data
+    try:
+      self._data = decoupled_config.build_data(config)
+    except ValueError as error:
+      raise CommandError(str(error)) from error
+    self._config = config
     self._size = config.batch_size // config.num_replicas
-    self._schedule = networks.build_schedule(config)
     self.network = self.main_optimizer = self.estimator_optimizer = None
     self.local = None
+
+  @staticmethod
+  def columns(config):
+    """Names of the numbers in metrics.csv."""
+    return decoupled_config.columns(config)
+
+  @staticmethod
+  def describe(config, result):
+    """A finished run in a line."""
+    return (
+      f"{config.dataset} {config.method} seed {config.seed}: test accuracy "
+      f"{result['test_accuracy']:.2%}"
+    )
+
+  def check(self):
+    """Raises a `CommandError` if the network does not fit the data."""
+    try:
+      # Not kept: what is made before the chief connects is lost to it.
+      networks.build_segments(self._config, self._data.num_classes)
+    except ValueError as error:
+      raise CommandError(str(error)) from error
+
+  def draw(self, index):
+    """The arrays of a share: pictures and one-hot labels.
+
+    Raises:
+      CommandError: the data set is smaller than a share.
+    """
+    try:
+      return self._data.training_batch(index, self._size)
+    except ValueError as error:
+      raise CommandError(str(error)) from error
 
   def build_local(self):
     """Makes the chief's copy; call it where no strategy is in scope."""
@@ -59,10 +132,24 @@ class ServedClassifier:
     self.main_optimizer.build(self.network.main_variables)
 
   @property
-  def share_shapes(self):
-    """Shapes of the two arrays of a share."""
+  def main_variables(self):
+    """Variables on the servers whose gradients make a round."""
+    return self.network.main_variables
+
+  @property
+  def variables(self):
+    """All variables that a worker reads."""
+    return self.network.variables
+
+  @property
+  def share_specs(self):
+    """`tf.TensorSpec`s of the two arrays of a share."""
     data = self._data
-    return [self._size, *data.image_shape], [self._size, data.num_classes]
+    shapes = [*data.image_shape], [data.num_classes]
+    return [
+      tf.TensorSpec([self._size, *shape], dtype)
+      for shape, dtype in zip(shapes, self.share_dtypes, strict=True)
+    ]
 
   @property
   def measure_names(self):
@@ -70,13 +157,18 @@ class ServedClassifier:
     borders = range(1, len(self.network.estimators) + 1)
     return [f"{name}_{border}" for border in borders for name in MEASURES]
 
-  def gradients(self, x, y, measure):
+  def gradients(self, x, y, index, measure):
     """What a worker computes on a share: `StepGradients`."""
+    del index  # nothing here is random
     return self.network.gradients(x, y, measure)
+
+  def apply_estimators(self, gradients):
+    """A worker's update of its own; returns an operation."""
+    return self.estimator_optimizer.apply(gradients)
 
   def rate(self, step):
     """Learning rate of the main variables at a step."""
-    return float(self._schedule(step))
+    return float(networks.build_schedule(self._config)(step))
 
   def decay(self, variable):
     """Weight of the L2 term of a main variable."""
@@ -106,6 +198,11 @@ class ServedClassifier:
   def test(self):
     """Tests the chief's copy: dict of the final numbers."""
     return self.local.evaluate(self._data.test_batches())
+
+  def conclude(self, this_run, result):
+    """What a finished run leaves besides; returns its numbers."""
+    del this_run
+    return result
 
   def look(self, step):
     """Further numbers of the chief's copy, to be logged."""

@@ -16,14 +16,15 @@ _TOKEN = "pyfunc_0"
 _MARK = "settings of the worker: "
 
 
-def register(draw, settings):
+def register(draw, settings, dtypes=(tf.float32, tf.float32)):
   """Makes `draw` the function of this process.
 
   Call it before anything else of TensorFlow, and keep what it returns.
 
   Args:
-    draw: function of a batch's index that returns arrays, float32.
+    draw: function of a batch's index that returns arrays.
     settings: dict; the chief's must be the same.
+    dtypes: of the arrays.
 
   Returns:
     An object that keeps the registration alive.
@@ -44,7 +45,7 @@ def register(draw, settings):
   graph = tf.Graph()
   with graph.as_default():
     outputs = tf.numpy_function(
-      answer, [tf.constant(""), tf.constant(0, tf.int64)], [tf.float32] * 2
+      answer, [tf.constant(""), tf.constant(0, tf.int64)], list(dtypes)
     )
   token = outputs[0].op.get_attr("token").decode()
   if token != _TOKEN:
@@ -55,24 +56,24 @@ def register(draw, settings):
   return graph
 
 
-def draw(settings, index, shapes):
+def draw(settings, index, specs):
   """Draws a batch on the worker that executes the graph.
 
   Args:
     settings: the chief's, for comparison with the worker's.
     index: scalar int64 tensor.
-    shapes: of the two arrays.
+    specs: `tf.TensorSpec`s of the arrays.
 
   Returns:
-    Two float32 tensors.
+    list of tensors.
   """
   outputs = tf.raw_ops.PyFunc(
     input=[tf.constant(json.dumps(settings)), index],
     token=_TOKEN,
-    Tout=[tf.float32] * 2,
+    Tout=[spec.dtype for spec in specs],
   )
-  for output, shape in zip(outputs, shapes, strict=True):
-    output.set_shape(shape)
+  for output, spec in zip(outputs, specs, strict=True):
+    output.set_shape(spec.shape)
   return outputs
 
 

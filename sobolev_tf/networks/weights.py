@@ -15,6 +15,7 @@ import os
 import zipfile
 
 import numpy as np
+import tensorflow as tf
 
 _DTYPE = np.float16
 
@@ -28,6 +29,18 @@ def round_weights(network):
   """Rounds every variable to what a file would keep of it."""
   for variable in network.variables:
     variable.assign(variable.numpy().astype(_DTYPE).astype(np.float32))
+
+
+def freeze(network):
+  """Replaces every variable of a network by its value, for good.
+
+  Whatever graph calls the network then holds the weights as constants, and
+  nothing can train them.
+  """
+  for module in (network, *network.submodules):
+    for name, value in list(vars(module).items()):
+      if isinstance(value, tf.Variable):
+        setattr(module, name, value.numpy())
 
 
 def save_weights(path, network, card):

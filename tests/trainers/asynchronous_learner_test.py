@@ -20,7 +20,7 @@ _IN_ONE_PROCESS = textwrap.dedent(
   from trainers.served_classifier import ServedClassifier
 
   config = dataclasses.replace(
-    parameter_server.PRESETS["smoke"], num_modules=1, drops=(0.05,))
+    ServedClassifier.presets["smoke"], num_modules=1, drops=(0.05,))
   settings = dataclasses.asdict(config)
   data = Digits(config.seed)
   kept = worker_batches.register(
@@ -78,7 +78,7 @@ _IN_ONE_PROCESS = textwrap.dedent(
   for updates in ("sync", "async"):
     kind = dataclasses.replace(config, main_updates=updates)
     learner = AsynchronousLearner(
-      ServedClassifier(kind, data), kind, strategy, 2, settings)
+      ServedClassifier(kind), kind, strategy, 2, settings)
     learner.push()
     held = sorted(learner.placement().values())
     assert len(held) == 2 and held[1] < 2 * held[0], held
@@ -122,7 +122,7 @@ _IN_ONE_PROCESS = textwrap.dedent(
 
   # A worker that was started otherwise says so.
   learner = AsynchronousLearner(
-    ServedClassifier(config, data), config, strategy, 2,
+    ServedClassifier(config), config, strategy, 2,
     {**settings, "seed": 7})
   try:
     with chief.named_failures("here"):

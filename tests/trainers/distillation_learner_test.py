@@ -20,7 +20,8 @@ from sobolev_tf.networks.atari import (
   frames_to_input,
 )
 from trainers.distillation_config import METHODS, Config
-from trainers.distillation_learner import Learner, Objective
+from trainers.distillation_learner import Learner
+from trainers.distillation_objective import Objective
 
 A = 4
 PAPER = Objective.of(Config())
@@ -63,7 +64,7 @@ def count_operations(learner):
   )
   # A traced graph holds gradients that nobody uses; they are never computed.
   operations = step.graph.get_operations()
-  reached = {op.name: op for op in operations if op.type.startswith("Assign")}
+  reached = {op.name: op for op in operations if "ApplyAdam" in op.type}
   assert reached
   todo = list(reached.values())
   while todo:

@@ -9,7 +9,9 @@ import pytest
 
 from benchmarks.watched_cluster import Watched, is_alive
 from trainers import decoupled_config, parameter_server
+from trainers.chief import COLUMNS
 from trainers.command_line import CommandError
+from trainers.served_classifier import ServedClassifier
 
 _TRAINING = (
   "--preset=smoke",
@@ -59,16 +61,17 @@ def _says(run, phrase):
 
 def test_presets_are_those_of_one_machine():
   for name, base in decoupled_config.PRESETS.items():
-    config = parameter_server.PRESETS[name]
+    config = ServedClassifier.presets[name]
     assert config.num_replicas == max(base.num_replicas, 2)
     assert config.batch_size == base.batch_size
     assert config.estimator_updates == "hogwild"
 
 
 def test_columns_hold_staleness_and_repetitions():
-  columns = parameter_server.columns(parameter_server.PRESETS["smoke"])
-  assert len(set(columns)) == len(columns)
-  assert {"staleness", "begun_again", "finished_again"} < set(columns)
+  for kind in parameter_server.EXPERIMENTS.values():
+    columns = (*kind.columns(kind.presets["smoke"]), *COLUMNS)
+    assert len(set(columns)) == len(columns)
+    assert {"staleness", "begun_again", "finished_again"} < set(columns)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,9 @@ def test_columns_hold_staleness_and_repetitions():
     (("--patience=soon",), "seconds above 0"),
     (("--batch_size=9",), "cannot share it equally"),
     ((), "who takes part is not known"),
+    (("--experiment=chess",), "synthetic_gradients, distillation"),
+    (("--experiment", "distillation", "--width=1"), "width"),
+    (("--experiment=distillation", "--num_replicas=3"), "do not divide"),
   ],
 )
 def test_a_mistake_is_one_sentence(settings, phrase, tmp_path, monkeypatch):
@@ -97,7 +103,9 @@ def test_settings_that_fit_no_network_are_found_before_anybody_is_waited_for(
   jobs["worker"] = ["127.0.0.1:3"]
   task = {"type": "chief", "index": 0}
   monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": task}))
-  config = dataclasses.replace(parameter_server.PRESETS["smoke"], num_modules=9)
+  config = dataclasses.replace(ServedClassifier.presets["smoke"], num_modules=9)
   with pytest.raises(CommandError, match="num_modules is 9"):
-    parameter_server.train(config, tmp_path / "run", None, 1.0)
+    parameter_server.train(
+      "synthetic_gradients", config, tmp_path / "run", None, 1.0
+    )
   assert not (tmp_path / "run").exists()
