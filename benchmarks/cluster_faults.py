@@ -3,10 +3,18 @@
     ./scripts/cluster_faults.sh [--only=NAME,...] [--output=DIR] [-- FLAGS ...]
 
 Each scenario starts the processes of a small run, does one thing to them with
-a signal, and waits for the end. FLAGS go to the trainer.
+a signal, and waits for the end. It passes if
+
+- the run ends by itself: finished, or, where somebody made a mistake, refused
+  with a sentence;
+- nobody was silent for more than a minute, and no process or port is left;
+- no more steps were made again than lie between two checkpoints;
+- the accuracy is not below the runs without faults (three seeds) by more than
+  two standard errors of the test.
+
+The command ends with code 1 if a scenario does not. FLAGS go to the trainer.
 """
 
-import argparse
 import contextlib
 import csv
 import dataclasses
@@ -17,22 +25,28 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 from benchmarks import timing
 from benchmarks.watched_cluster import Watched, is_alive
 
+_CHECKPOINT_EVERY = 100
+_NUM_TEST = 500
+_MOST_SILENCE = 60.0  # seconds
+_PLAIN = "plain"  # runs without faults are called plain_N
 _TRAINING = (
   "--preset=smoke",
   "--dataset=digits",
   "--method=sobolev",
   "--width=0.1",
   "--batch_size=16",
-  "--num_steps=400",
-  "--evaluate_every=40",
-  "--checkpoint_every=80",
-  "--num_test=500",
+  "--clutter=0",
+  "--num_steps=1000",
+  "--evaluate_every=50",
+  f"--checkpoint_every={_CHECKPOINT_EVERY}",
+  f"--num_test={_NUM_TEST}",
 )
 _STOPPED = 30.0
 _LATE = 20.0
@@ -212,7 +226,7 @@ def _otherwise(workdir, training, argument):
     return _outcome(run, run.finish())
 
 
-REFUSING = (port_in_use, disk_full, wrong_arguments, other_settings)
+MISTAKES = (port_in_use, wrong_arguments, other_settings)
 
 
 def _outcome(run, code, hit=None, step=0, news=None):
@@ -267,22 +281,64 @@ def _last_row(workdir):
 def play(name, folder, training):
   """Plays one scenario; returns its `Outcome`."""
   workdir = os.path.join(folder, name)
-  if name.startswith("plain"):
+  if name.startswith(_PLAIN):
     return recover(None, workdir, training)
   for scenario in RECOVERING:
     if scenario.__name__ == name:
       return recover(scenario, workdir, training)
-  scenario = next(s for s in REFUSING if s.__name__ == name)
+  scenario = next(s for s in (disk_full, *MISTAKES) if s.__name__ == name)
   return scenario(workdir, training)
+
+
+def complaints(name, found, plain):
+  """What is wrong with a scenario's outcome: a list of phrases.
+
+  Args:
+    name: of the scenario.
+    found: its `Outcome`.
+    plain: accuracies of the runs without faults.
+  """
+  wrong = []
+  if found.left:
+    wrong.append("something is left over")
+  if found.silence > _MOST_SILENCE:
+    wrong.append("silence")
+  if name in [scenario.__name__ for scenario in MISTAKES]:
+    if found.code != 2 or not found.words:
+      wrong.append("it was not refused with a sentence")
+    return wrong
+  if found.code != 0:
+    wrong.append("it did not finish")
+  if found.steps_lost > _CHECKPOINT_EVERY:
+    wrong.append("too many steps were made again")
+  lowest = min(plain, default=0.0)
+  margin = 2 * (lowest * (1 - lowest) / _NUM_TEST) ** 0.5
+  if found.accuracy is None or found.accuracy < lowest - margin:
+    wrong.append("its accuracy is too low")
+  return wrong
+
+
+def judge(outcomes):
+  """Complaints by name of the scenario, from outcomes by name."""
+  plain = [
+    found.accuracy
+    for name, found in outcomes.items()
+    if name.startswith(_PLAIN) and found.accuracy is not None
+  ]
+  return {
+    name: complaints(name, found, plain) for name, found in outcomes.items()
+  }
 
 
 def make_table(outcomes):
   """Renders outcomes, a dict by name, as Markdown."""
   lines = [
-    "| scenario | end | restarts | news after | longest silence | steps made "
-    "again | shares begun / finished again | test accuracy | left over |",
-    "|---|---|---|---|---|---|---|---|---|",
+    "| scenario | passes | end | restarts | news after | longest silence "
+    "| steps made again | shares begun / finished again | test accuracy "
+    "| left over |",
+    "|---|---|---|---|---|---|---|---|---|---|",
   ]
+  verdicts = judge(outcomes)
   for name, found in outcomes.items():
     end = f"code {found.code}" + (f": {found.words}" if found.words else "")
     recovery = "" if found.recovery is None else f"{found.recovery:.0f} s"
@@ -291,7 +347,8 @@ def make_table(outcomes):
       "" if found.again is None else f"{found.again[0]} / {found.again[1]}"
     )
     lines.append(
-      f"| {name.replace('_', ' ')} | {end} | {found.restarts} | {recovery} "
+      f"| {name.replace('_', ' ')} | {', '.join(verdicts[name]) or 'yes'} "
+      f"| {end} | {found.restarts} | {recovery} "
       f"| {found.silence:.0f} s | {found.steps_lost} | {again} | {accuracy} "
       f"| {', '.join(found.left) or 'nothing'} |"
     )
@@ -299,17 +356,16 @@ def make_table(outcomes):
 
 
 def main():
-  """Plays the scenarios and prints the table."""
-  parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+  """Plays the scenarios, prints the table; returns the exit code."""
+  parser = timing.build_parser("cluster_faults", __doc__)
   parser.add_argument("--only", help="names of scenarios; all by default")
   parser.add_argument("--plain_runs", type=int, default=3)
-  parser.add_argument("--output", help="folder for cluster_faults.md")
   parser.add_argument("flags", nargs="*", help="behind --: of the trainer")
   given = parser.parse_args()
   training = [*_TRAINING, *given.flags]
   names = [
-    *(f"plain_{number}" for number in range(given.plain_runs)),
-    *(scenario.__name__ for scenario in (*RECOVERING, *REFUSING)),
+    *(f"{_PLAIN}_{number}" for number in range(given.plain_runs)),
+    *(scenario.__name__ for scenario in (*RECOVERING, disk_full, *MISTAKES)),
   ]
   if given.only:
     names = given.only.split(",")
@@ -317,21 +373,17 @@ def main():
   folder = tempfile.mkdtemp(prefix="cluster_faults_")
   for number, name in enumerate(names):
     print(f"{number + 1} of {len(names)}: {name} ...", flush=True)
-    seed = [f"--seed={number}"] if name.startswith("plain") else []
+    seed = [f"--seed={number}"] if name.startswith(_PLAIN) else []
     outcomes[name] = play(name, folder, [*training, *seed])
-    print(make_table({name: outcomes[name]}).splitlines()[-1], flush=True)
+    print(make_table(outcomes).splitlines()[-1], flush=True)
   text = (
     f"`./scripts/cluster_faults.sh` on {timing.machine()}; two workers and a "
     f"server, `{' '.join(training)}`.\n\n" + make_table(outcomes)
   )
-  print("\n" + text)
   shutil.rmtree(folder, ignore_errors=True)
-  if given.output:
-    os.makedirs(given.output, exist_ok=True)
-    path = os.path.join(given.output, "cluster_faults.md")
-    with open(path, "w", encoding="utf-8") as file:
-      file.write(text)
+  timing.publish(text, given.output, "cluster_faults")
+  return 1 if any(judge(outcomes).values()) else 0
 
 
 if __name__ == "__main__":
-  main()
+  sys.exit(main())

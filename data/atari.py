@@ -17,6 +17,13 @@ from ale_py.vector_env import AtariVectorEnv
 SIDE = 84
 HISTORY = 4
 ACTION_REPEAT = 4  # emulator frames per action
+# What people see.
+_SCREEN = {
+  "img_height": 210,
+  "img_width": 160,
+  "grayscale": False,
+  "stack_num": 1,
+}
 # The customary half hour of play at 60 frames a second.
 MAX_EPISODE_FRAMES = 108_000
 
@@ -143,7 +150,9 @@ class Environments:
   Breakout, wait for it, and a policy that never presses it would stall.
   """
 
-  def __init__(self, game, num_environments, seed=0, num_threads=1):
+  def __init__(
+    self, game, num_environments, seed=0, num_threads=1, is_screen=False
+  ):
     """Starts the emulators.
 
     Args:
@@ -151,6 +160,8 @@ class Environments:
       num_environments: N.
       seed: of the random starts; environment n has seed + n.
       num_threads: of the emulation.
+      is_screen: whether frames are the screens in colour, uint8
+        `[N, 210, 160, 3]`, instead of a network's input.
     """
     self.game = game
     self.num_environments = num_environments
@@ -159,8 +170,9 @@ class Environments:
       game.name,
       num_environments,
       num_threads=num_threads,
-      **_SETTINGS,
+      **(_SETTINGS | _SCREEN if is_screen else _SETTINGS),
     )
+    self._arrange = _without_history if is_screen else _channels_last
     self._codes = np.array(game.codes, np.int64)
     self._fire = None
     if "FIRE" in game.actions:
@@ -174,7 +186,7 @@ class Environments:
     frames, _ = self._environments.reset(seed=self._seed)
     self._is_over[:] = False
     self._must_fire[:] = False
-    return _channels_last(frames)
+    return self._arrange(frames)
 
   def send(self, actions):
     """Hands over actions `[N]`, indices into the game's actions.
@@ -201,7 +213,7 @@ class Environments:
     if self._fire is not None:
       self._must_fire = life_lost & ~is_last
     return Step(
-      _channels_last(frames),
+      self._arrange(frames),
       np.where(is_first, 0, reward).astype(np.float32),
       is_last,
       is_terminal,
@@ -218,6 +230,10 @@ class Environments:
   def close(self):
     """Stops the emulators."""
     self._environments.close()
+
+
+def _without_history(screens):
+  return np.array(screens[:, 0])
 
 
 def _channels_last(frames):

@@ -80,9 +80,31 @@ def test_tables_have_a_row_for_everything():
   }
   table = parameter_server.make_tables(measured, {1: 0.1, 2: 0.2}, 2)
   assert table.count("| sync |") == 2 and "read 1.0 ms" in table
-  outcome = cluster_faults.Outcome(
-    0, 9.0, 1, 4.0, 5.0, "", 0.5, (1, 0), 3, ["port 7"]
-  )
-  assert "| 1 / 0 | 50.0% | port 7 |" in cluster_faults.make_table(
-    {"chief_killed": outcome}
-  )
+
+
+def test_scenarios_are_judged_beside_runs_without_faults():
+  good = cluster_faults.Outcome(0, 9.0, 1, 4.0, 5.0, "", 0.5, (1, 0), 3, [])
+  refused = dataclasses.replace(good, code=2, words="error: no", accuracy=None)
+  outcomes = {
+    "plain_0": good,
+    "plain_1": dataclasses.replace(good, accuracy=0.6),
+    "chief_killed": dataclasses.replace(good, left=["port 7"]),
+    "worker_late": dataclasses.replace(good, accuracy=0.4),
+    "server_killed": dataclasses.replace(good, steps_lost=101, silence=61.0),
+    "disk_full": dataclasses.replace(good, code=1),
+    "wrong_arguments": refused,
+    "port_in_use": dataclasses.replace(refused, words=""),
+  }
+  assert cluster_faults.judge(outcomes) == {
+    "plain_0": [],
+    "plain_1": [],
+    "chief_killed": ["something is left over"],
+    "worker_late": ["its accuracy is too low"],
+    "server_killed": ["silence", "too many steps were made again"],
+    "disk_full": ["it did not finish"],
+    "wrong_arguments": [],
+    "port_in_use": ["it was not refused with a sentence"],
+  }
+  table = cluster_faults.make_table(outcomes)
+  assert "| 1 / 0 | 50.0% | port 7 |" in table
+  assert "| wrong arguments | yes | code 2: error: no |" in table
