@@ -26,6 +26,7 @@ class Kind(typing.NamedTuple):
   dataset: str
   method: str
   num_modules: int
+  num_steps: int
   updates: str
   shares: int
   workers: int
@@ -50,11 +51,14 @@ def read_runs(workdir):
   for path in sorted(glob.glob(pattern, recursive=True)):
     folder = os.path.dirname(path)
     config = _read_json(os.path.join(folder, "config.json"))
+    if "dataset" not in config:  # a student's, which has no accuracy
+      continue
     result = _read_json(path)
     kind = Kind(
       config["dataset"],
       config["method"],
       config["num_modules"],
+      config["num_steps"],
       config.get("main_updates", _ONE_PROCESS),
       config["num_replicas"],
       result.get("workers", 1),
@@ -69,7 +73,7 @@ def read_runs(workdir):
   return dict(
     sorted(
       runs.items(),
-      key=lambda item: (*item[0][:3], order.index(item[0].updates), *item[0]),
+      key=lambda item: (*item[0][:4], order.index(item[0].updates), *item[0]),
     )
   )
 
@@ -94,7 +98,8 @@ def _read_run(folder, result):
 def make_table(runs):
   """Renders the runs as Markdown."""
   lines = [
-    "| data, method, modules | main updates | shares per batch | workers "
+    "| data, method, modules, steps | main updates | shares per batch "
+    "| workers "
     "| test accuracy | seeds | updates in between: mean, 90 %, most "
     "| shares begun / finished again |",
     "|---|---|---|---|---|---|---|---|",
@@ -109,9 +114,10 @@ def make_table(runs):
       sums = np.sum([run.again for run in trained], axis=0)
       again = f"{sums[0]} / {sums[1]}"
     lines.append(
-      f"| {kind.dataset}, {kind.method}, {kind.num_modules} | {kind.updates} "
-      f"| {kind.shares} | {kind.workers} | {accuracy.mean():.1f}{spread} % "
-      f"| {len(trained)} | {stale} | {again} |"
+      f"| {kind.dataset}, {kind.method}, {kind.num_modules}, "
+      f"{kind.num_steps:,} | {kind.updates} | {kind.shares} | {kind.workers} "
+      f"| {accuracy.mean():.1f}{spread} % | {len(trained)} | {stale} "
+      f"| {again} |"
     )
   return "\n".join(lines) + "\n"
 

@@ -14,6 +14,7 @@ def write_run(folder, accuracy, seed, updates=None, workers=None):
     "dataset": "digits",
     "method": "sobolev",
     "num_modules": 3,
+    "num_steps": 20,
     "num_replicas": 2 if updates else 1,
     "seed": seed,
   }
