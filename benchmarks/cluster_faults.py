@@ -43,6 +43,7 @@ _TRAINING = (
   "--width=0.1",
   "--batch_size=16",
   "--clutter=0",
+  "--learning_rate=0.03",
   "--num_steps=1000",
   "--evaluate_every=50",
   f"--checkpoint_every={_CHECKPOINT_EVERY}",

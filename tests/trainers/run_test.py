@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
   EventAccumulator,
 )
 
-from trainers import checkpoints, loop, regression
+from trainers import checkpoints, command_line, loop, regression
 from trainers.command_line import CommandError
 from trainers.run import NotFinite
 
@@ -219,11 +219,17 @@ def test_run_folder_describes_the_run(tmp_path):
   assert len(list(tmp_path.glob("checkpoints/*"))) == 3
 
 
-def test_wrong_command_lines_give_one_sentence_and_code_two(tmp_path):
+def test_a_wrong_command_line_ends_the_process_with_code_two(tmp_path):
+  code, _, errors = complete(tmp_path / "run", "--fucntion=booth")
+  lines = [line for line in errors.splitlines() if line.startswith("error:")]
+  assert code == 2 and len(lines) == 1 and "function" in lines[0], errors
+  assert "Traceback" not in errors
+
+
+def test_wrong_command_lines_give_one_sentence_and_code_two(tmp_path, capsys):
   a_file = tmp_path / "a_file"
   a_file.write_text("mine")
   cases = {
-    ("--fucntion=booth",): "function",
     ("--function=boot",): "Did you mean booth?",
     ("--num_train=-5",): "must be 1 or more",
     ("--num_train=many",): "give a whole number",
@@ -234,16 +240,13 @@ def test_wrong_command_lines_give_one_sentence_and_code_two(tmp_path):
     ("--workdir=/proc/nothing/here",): "cannot be written",
     ("--workdir=",): "--workdir is missing",
   }
-  processes = {
-    case: start(tmp_path / "run", "--preset=smoke", *case) for case in cases
-  }
-  for case, process in processes.items():
-    _, errors = process.communicate(timeout=300)
-    lines = [line for line in errors.splitlines() if line.startswith("error:")]
-    assert process.returncode == 2, (case, errors)
-    assert len(lines) == 1, (case, errors)
-    assert cases[case] in lines[0], (case, lines)
-    assert "Traceback" not in errors, case
+  start_of_all = ["regression", f"--workdir={tmp_path}/run", "--preset=smoke"]
+  for case, phrase in cases.items():
+    with pytest.raises(SystemExit) as found:
+      command_line.run_main(regression.main, [*start_of_all, *case])
+    assert found.value.code == 2, case
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and phrase in line, (case, line)
   assert a_file.read_text() == "mine"
   assert not os.path.exists(tmp_path / "run" / "config.json")
 
