@@ -26,6 +26,8 @@ class Kind(typing.NamedTuple):
   dataset: str
   method: str
   num_modules: int
+  clutter: int
+  learning_rate: float
   num_steps: int
   updates: str
   shares: int
@@ -58,6 +60,8 @@ def read_runs(workdir):
       config["dataset"],
       config["method"],
       config["num_modules"],
+      config["clutter"],
+      config["learning_rate"],
       config["num_steps"],
       config.get("main_updates", _ONE_PROCESS),
       config["num_replicas"],
@@ -73,7 +77,7 @@ def read_runs(workdir):
   return dict(
     sorted(
       runs.items(),
-      key=lambda item: (*item[0][:4], order.index(item[0].updates), *item[0]),
+      key=lambda item: (*item[0][:6], order.index(item[0].updates), *item[0]),
     )
   )
 
@@ -98,8 +102,8 @@ def _read_run(folder, result):
 def make_table(runs):
   """Renders the runs as Markdown."""
   lines = [
-    "| data, method, modules, steps | main updates | shares per batch "
-    "| workers "
+    "| data, method, modules, clutter, rate, steps | main updates "
+    "| shares per batch | workers "
     "| test accuracy | seeds | updates in between: mean, 90 %, most "
     "| shares begun / finished again |",
     "|---|---|---|---|---|---|---|---|",
@@ -115,7 +119,8 @@ def make_table(runs):
       again = f"{sums[0]} / {sums[1]}"
     lines.append(
       f"| {kind.dataset}, {kind.method}, {kind.num_modules}, "
-      f"{kind.num_steps:,} | {kind.updates} | {kind.shares} | {kind.workers} "
+      f"{kind.clutter}, {kind.learning_rate:g}, {kind.num_steps:,} "
+      f"| {kind.updates} | {kind.shares} | {kind.workers} "
       f"| {accuracy.mean():.1f}{spread} % | {len(trained)} | {stale} "
       f"| {again} |"
     )

@@ -15,6 +15,8 @@ def write_run(folder, accuracy, seed, updates=None, workers=None):
     "method": "sobolev",
     "num_modules": 3,
     "num_steps": 20,
+    "clutter": 6,
+    "learning_rate": 0.1,
     "num_replicas": 2 if updates else 1,
     "seed": seed,
   }
