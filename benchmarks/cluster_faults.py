@@ -248,7 +248,10 @@ def _outcome(run, code, hit=None, step=0, news=None):
     restarts=sum(len(ids) - 1 for ids in pids.values()),
     recovery=news - hit if news and hit else None,
     silence=max(b - a for a, b in zip(times, times[1:], strict=False)),
-    words=next((x for x in lines if x.startswith("error: ")), ""),
+    words=next(
+      (x.replace(run.workdir, "DIR") for x in lines if x.startswith("error: ")),
+      "",
+    ),
     accuracy=float(row["test_accuracy"]) if row else None,
     again=(int(row["begun_again"]), int(row["finished_again"]))
     if row

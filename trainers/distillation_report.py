@@ -14,7 +14,7 @@ import numpy as np
 
 from trainers import command_line, distillation_figures
 from trainers.distillation_runs import curve, read_runs, scores
-from trainers.paired_statistics import compare, verdict
+from trainers.paired_statistics import compare, mean_and_deviation, verdict
 
 _CLAIM = "sobolev"  # "in all scenarios", Figure 4
 _MEASURES = ("test_error", "test_kl")
@@ -203,15 +203,16 @@ def _play(group, way):
   student, teacher = scores(group, way)
   if not student:
     return "-"
-  text = f"{np.mean(student):.1f} ± {np.std(student):.1f}"
+  text = mean_and_deviation(student)
   return f"{text} ({np.mean(teacher):.1f})" if teacher else text
 
 
 def _spread(by_seed, scale, digits):
   if not by_seed:
     return "-"
-  found = scale * np.array(list(by_seed.values()))
-  return f"{found.mean():.{digits}f} ± {found.std():.{digits}f}"
+  return mean_and_deviation(
+    [scale * value for value in by_seed.values()], digits
+  )
 
 
 def _markdown(columns, rows):

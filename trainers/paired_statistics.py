@@ -8,6 +8,15 @@ import numpy as np
 from scipy import stats
 
 
+def mean_and_deviation(values, digits=1):
+  """ "MEAN ± DEVIATION" of a sample over seeds; of one seed the value alone."""
+  values = np.array(list(values))
+  mean = f"{values.mean():.{digits}f}"
+  if len(values) == 1:
+    return mean
+  return f"{mean} ± {values.std(ddof=1):.{digits}f}"
+
+
 def compare(regular, sobolev):
   """Compares the test errors of the two methods seed by seed.
 

@@ -16,6 +16,7 @@ import typing
 import numpy as np
 
 from trainers import command_line
+from trainers.paired_statistics import mean_and_deviation
 
 _ONE_PROCESS = "one process"
 
@@ -109,8 +110,7 @@ def make_table(runs):
     "|---|---|---|---|---|---|---|---|",
   ]
   for kind, trained in runs.items():
-    accuracy = 100 * np.array([run.accuracy for run in trained])
-    spread = f" ± {accuracy.std(ddof=1):.1f}" if len(trained) > 1 else ""
+    accuracy = mean_and_deviation(100 * run.accuracy for run in trained)
     stale = again = ""
     if trained[0].staleness is not None:
       mean, ninety, most = np.array([run.staleness for run in trained]).T
@@ -121,7 +121,7 @@ def make_table(runs):
       f"| {kind.dataset}, {kind.method}, {kind.num_modules}, "
       f"{kind.clutter}, {kind.learning_rate:g}, {kind.num_steps:,} "
       f"| {kind.updates} | {kind.shares} | {kind.workers} "
-      f"| {accuracy.mean():.1f}{spread} % | {len(trained)} | {stale} "
+      f"| {accuracy} % | {len(trained)} | {stale} "
       f"| {again} |"
     )
   return "\n".join(lines) + "\n"

@@ -16,7 +16,7 @@ import numpy as np
 
 from data import benchmark_functions
 from trainers import command_line, regression, regression_figures
-from trainers.paired_statistics import compare, verdict
+from trainers.paired_statistics import compare, mean_and_deviation, verdict
 
 # Figures of the paper and its supplement.
 _FIGURES = {
@@ -151,8 +151,7 @@ def make_table(runs, varied):
 
 
 def _spread(result):
-  logs = np.log10(result["test_mse"])
-  return f"{logs.mean():.2f} ± {logs.std():.2f}"
+  return mean_and_deviation(np.log10(result["test_mse"]), digits=2)
 
 
 def save_surfaces(output, runs):

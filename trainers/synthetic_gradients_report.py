@@ -20,6 +20,7 @@ from scipy import stats
 from trainers import command_line, synthetic_gradients_figures
 from trainers.decoupled_config import Config
 from trainers.decoupled_networks import METHODS, RESNET_DATASETS
+from trainers.paired_statistics import mean_and_deviation
 
 # Table 1: top-1 accuracy in per cent on CIFAR-10 with three modules, and top-1
 # and top-5 accuracy on ImageNet with one and three.
@@ -234,9 +235,9 @@ def make_table(runs, varied):
     numbers = ["-", *["-"] * len(top5), "0", "-", "-"]
     if len(values):
       numbers = [
-        _mean_and_deviation(values),
+        mean_and_deviation(values),
         *(
-          _mean_and_deviation(accuracies(group, "test_top5_accuracy").values())
+          mean_and_deviation(accuracies(group, "test_top5_accuracy").values())
           for _ in top5
         ),
         str(len(values)),
@@ -247,11 +248,6 @@ def make_table(runs, varied):
     paper = _paper(runs, varied, key)
     rows.append([*map(str, key), *numbers, str(unfinished), paper])
   return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def _mean_and_deviation(values):
-  values = np.array(list(values))
-  return f"{values.mean():.1f} ± {values.std():.1f}"
 
 
 def make_verdicts(runs, varied):

@@ -1,6 +1,11 @@
 """What the reports' comparisons say in the corners."""
 
-from trainers.paired_statistics import compare, verdict
+from trainers.paired_statistics import compare, mean_and_deviation, verdict
+
+
+def test_deviations_are_those_of_a_sample():
+  assert mean_and_deviation([1.0, 3.0], 2) == "2.00 ± 1.41"
+  assert mean_and_deviation(iter([1.0])) == "1.0"
 
 
 def test_no_difference_at_all_settles_nothing():
