@@ -8,4 +8,5 @@ echo "Checking the style ..."
 ruff check .
 ruff format --check .
 echo "Running the tests ..."
-python -m pytest "$@"
+# In two processes, since tracing uses one core; a file stays in one of them.
+python -m pytest -n 2 --dist loadfile "$@"
