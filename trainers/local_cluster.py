@@ -142,14 +142,16 @@ class Supervisor:
     Returns:
       the cluster's exit code if it is to end, else None.
     """
-    is_chief = member is self._chief
-    if is_chief and code != exit_codes.LOST and 0 <= code < 128:
-      return code
+    # All members have the same arguments: a mistake in them ends all, and the
+    # first that ends may be any of them.
     if code == 2:
       raise CommandError(
         f"{member.name} did not start: "
         f"{member.last_error().removeprefix('error: ')}"
       )
+    is_chief = member is self._chief
+    if is_chief and code != exit_codes.LOST and 0 <= code < 128:
+      return code
     if member.starts >= _MOST_STARTS:
       raise CommandError(
         f"{member.name} was started {member.starts} times and ended with code "

@@ -1,13 +1,14 @@
 """Who takes part: TF_CONFIG, flags, and the sentences about both."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
 
 import pytest
 
-from trainers import cluster
+from trainers import cluster, local_cluster
 from trainers.command_line import CommandError
 
 JOBS = {"chief": ["a:1"], "worker": ["b:1", "c:1"], "ps": ["d:1"]}
@@ -110,3 +111,32 @@ def test_the_supervisor_names_a_wrong_flag_of_the_trainer(tmp_path):
   assert result.returncode == 2
   errors = [x for x in result.stderr.splitlines() if x.startswith("error:")]
   assert len(errors) == 1 and "Did you mean: method" in errors[0]
+
+
+@pytest.fixture
+def signal_handlers():
+  numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+  before = {number: signal.getsignal(number) for number in numbers}
+  yield
+  for number, handler in before.items():
+    signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("first", ["ps", "worker", "chief"])
+def test_whoever_ends_first_names_the_mistake(
+  first, tmp_path, monkeypatch, signal_handlers
+):
+  (tmp_path / "stand_in.py").write_text(
+    "import json, os, sys, time\n"
+    "role = json.loads(os.environ['TF_CONFIG'])['task']['type']\n"
+    f"if role != {first!r}:\n"
+    "  time.sleep(60)\n"
+    "print('error: no such flag.')\n"
+    "sys.exit(2)\n"
+  )
+  monkeypatch.setattr(local_cluster, "_TRAINER", "stand_in")
+  monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+  members = local_cluster.build_members(1, 1, 0, [], str(tmp_path))
+  with pytest.raises(CommandError, match=f"{first}.* start: no such flag"):
+    local_cluster.Supervisor(members).run()
+  assert all(member.process.poll() is not None for member in members)
