@@ -4,6 +4,8 @@ Runs of the same seed share their examples and their initial weights, so their
 errors are paired.
 """
 
+import collections
+
 import numpy as np
 from scipy import stats
 
@@ -51,3 +53,12 @@ def verdict(claim, ratio, p):
   if winner == claim:
     return f"as in the paper: {winner} better"
   return f"NOT as in the paper: {winner} better"
+
+
+def tally(verdicts):
+  """One sentence that counts the phrases of `verdict` by kind."""
+  kinds = collections.Counter(
+    phrase.split(":")[0].split(" (")[0] for phrase in verdicts
+  )
+  counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+  return f"Of {kinds.total()} comparisons: {counts}."

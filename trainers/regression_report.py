@@ -16,7 +16,12 @@ import numpy as np
 
 from data import benchmark_functions
 from trainers import command_line, regression, regression_figures
-from trainers.paired_statistics import compare, mean_and_deviation, verdict
+from trainers.paired_statistics import (
+  compare,
+  mean_and_deviation,
+  tally,
+  verdict,
+)
 
 # Figures of the paper and its supplement.
 _FIGURES = {
@@ -116,7 +121,7 @@ def write_csv(path, runs, varied):
 
 
 def make_table(runs, varied):
-  """Renders the comparison of the two methods as a Markdown table."""
+  """Renders the comparison of the two methods as a Markdown table, counted."""
   columns = [
     "function",
     "points",
@@ -147,7 +152,10 @@ def make_table(runs, varied):
         verdict(paper_claim(function, size), *ratios[0]),
       ]
     )
-  return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+  table = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+  if len(rows) == 2:
+    return table
+  return f"{table}\n{tally(row[-1] for row in rows[2:])}\n"
 
 
 def _spread(result):

@@ -164,11 +164,13 @@ def write_report(output, rows):
 
 def make_page(rows):
   """The page: a table of the statements, then each with its figure."""
+  kept = sum(row["holds"] == "yes" for row in rows)
   lines = [
     "# The theory, run",
     "",
     "Written by `./scripts/reproduce_theory.sh`; every number is a row of "
-    "[results.csv](results.csv).",
+    f"[results.csv](results.csv). {kept} of {len(rows)} are within their "
+    "bounds.",
     "",
     "| statement | figure | measured | command |",
     "|---|---|---|---|",

@@ -30,6 +30,7 @@ def test_report_holds_table_rows_and_figures(workdir, tmp_path):
   table = regression_report.write_report(workdir, tmp_path)
   assert (tmp_path / "table.md").read_text() == table
   assert table.count("| booth |") == 2
+  assert "\nOf 2 comparisons: " in table
   with open(tmp_path / "results.csv", newline="") as file:
     rows = list(csv.DictReader(file))
   assert len(rows) == 2 * 2 * 2  # sizes, methods, seeds
@@ -55,6 +56,17 @@ def test_difference_within_the_spread_is_not_settled():
   ratio, p = regression_report.compare([1.0, 2.0, 3.0], [2.0, 1.0, 3.5])
   assert p > 0.05
   assert "not settled" in regression_report.verdict("sobolev", ratio, p)
+
+
+def test_verdicts_are_counted_by_kind():
+  phrases = [
+    regression_report.verdict("sobolev", ratio, p)
+    for ratio, p in ((2, 0.01), (2, 0.2), (3, 0.02), (2, 0.3), (4, 0), (0.5, 0))
+  ]
+  assert regression_report.tally(phrases) == (
+    "Of 6 comparisons: 3 as in the paper, 2 not settled by these seeds, "
+    "1 NOT as in the paper."
+  )
 
 
 @pytest.mark.parametrize(
