@@ -29,7 +29,7 @@ def call(script, cwd, **environment):
     env={**os.environ, **environment},
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
   )
 
 
@@ -76,7 +76,7 @@ def test_umask_does_not_matter(checkout, mask):
     env={**os.environ, "PYTHON": sys.executable, "PIP_NO_INDEX": "1"},
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
   )
   assert_one_sentence(result, "check the network connection")
   assert (checkout / ".venv" / "bin" / "python").exists()

@@ -46,8 +46,11 @@ if role == "chief" and first:
 if role == "worker" and index == 0 and first:
   os.kill(os.getpid(), signal.SIGKILL)
 if role == "chief":
-  again = os.path.join(folder, "worker_0")
-  while not os.path.exists(again) or len(open(again).readlines()) < 2:
+  def starts(name):
+    path = os.path.join(folder, name)
+    return len(open(path).readlines()) if os.path.exists(path) else 0
+  wanted = {"ps_0": 1, "ps_1": 1, "worker_0": 2, "worker_1": 1}
+  while any(starts(name) < count for name, count in wanted.items()):
     time.sleep(0.05)
   sys.exit(int(os.environ["CHIEF_CODE"]))
 time.sleep(60)
@@ -73,7 +76,7 @@ def call(tmp_path, *arguments, **environment):
     },
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
   )
 
 

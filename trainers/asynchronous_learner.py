@@ -103,8 +103,11 @@ class AsynchronousLearner:
 
   def _gather(self, gradients, number):
     """Adds a share's gradients to the round's: one message per server."""
-    # What a worker that was given up sends in a later round is left out.
-    is_current = tf.equal(self._round.read_value(), number)
+    # What a worker that was given up sends in a later round is left out. The
+    # round is read when the gradients are there, not when the step begins.
+    known = [g for g in gradients if g is not None]
+    with tf.control_dependencies(known):
+      is_current = tf.equal(self._round.read_value(), number)
     writes = []
     for group, gathered in zip(self._groups, self._gathered, strict=True):
       parts = [tf.reshape(gradients[place], [-1]) for place, _ in group]

@@ -89,7 +89,7 @@ class Chief:
   knows what became of them.
   """
 
-  def __init__(self, this_run, learner, columns, members, patience):
+  def __init__(self, this_run, learner, columns, members, patience, watchdog):
     """Takes what it needs.
 
     Args:
@@ -98,7 +98,9 @@ class Chief:
       columns: names of the numbers in metrics.csv.
       members: a `cluster.Cluster`.
       patience: seconds without any progress after which everybody is lost.
+      watchdog: a `lifeline.Watchdog`, for calls that do not come back.
     """
+    self._watchdog = watchdog
     self._run, self._learner, self._columns = this_run, learner, columns
     self._config = this_run.config
     self._members, self._patience = members, patience
@@ -120,6 +122,7 @@ class Chief:
     result = None
     with self._run.progress(config.num_steps, step) as progress:
       while step < config.num_steps:
+        self._watchdog.sign()
         step, is_tested = self._advance(step)
         progress.advance_to(step)
         if is_tested:
@@ -131,8 +134,13 @@ class Chief:
           self._run.check_stop(learner.trackables(step), step)
     if result is None:  # resumed behind the last step
       learner.pull()
-      result = learner.model.test()
-    result = learner.model.conclude(self._run, result)
+      with self._watchdog.own_work():
+        result = learner.model.test()
+    with self._watchdog.own_work():
+      result = learner.model.conclude(self._run, result)
+    # Of the whole run; those of the tests end where a chief was started again.
+    everything = learner.ledger.read().staleness
+    self._run.log_histogram("staleness_of_all_updates", everything, step)
     workers = {"workers": self._members.num_workers}
     self._run.finish({**result, **self._repetitions(step), **workers})
     return self._run.result
@@ -166,6 +174,7 @@ class Chief:
     """
     start = said = time.monotonic()
     while not is_done():
+      self._watchdog.sign()
       now = time.monotonic()
       if self._run.is_stopping:
         self._asked_to_stop = self._asked_to_stop or now
@@ -205,7 +214,8 @@ class Chief:
     """
     learner = self._learner
     learner.pull()
-    result = learner.model.test()
+    with self._watchdog.own_work():
+      result = learner.model.test()
     entry = learner.ledger.read()
     news, self._entry = entry.since(self._entry), entry
     row = {"train_loss": news.loss / max(news.finished, 1), **result}
@@ -216,7 +226,8 @@ class Chief:
         for name, value in zip(learner.model.measure_names, means, strict=True)
         if value == value  # what is unknown is NaN
       )
-    row.update(learner.model.look(step))
+    with self._watchdog.own_work():
+      row.update(learner.model.look(step))
     row.update(staleness_summary(news.staleness))
     row.update(self._repetitions(step))
     # What a method does not have, such as Noprop's value, stays empty.
@@ -230,7 +241,8 @@ class Chief:
     # Weights can become infinite under a finite loss.
     if not loop.is_finite(learner.model.local.variables):
       self._retreat(step)
-    self._run.save(learner.trackables(step), step)
+    with self._watchdog.own_work():
+      self._run.save(learner.trackables(step), step)
 
   def _retreat(self, step):
     """Stops; Hogwild steps cannot be made again, so the checkpoint counts."""

@@ -30,7 +30,8 @@ _TRAINER = "trainers.parameter_server"
 _WORKDIR = os.path.join("runs", "local_cluster")
 _POLL = 0.1
 _SAVING = 90.0  # seconds that a chief gets to save
-_MOST_STARTS = 20  # of one member, then something is wrong with it
+_MOST_STARTS = 20  # of one member in a row, then something is wrong with it
+_STEADY = 600.0  # who lived so long does not start in a row
 _PAUSE = 0.5  # before a member is started again
 # A chief that loses somebody again so soon needs all the others new.
 _AT_ONCE = 120.0
@@ -142,14 +143,17 @@ class Supervisor:
     Returns:
       the cluster's exit code if it is to end, else None.
     """
+    is_chief = member is self._chief
+    lived = time.monotonic() - member.started
+    if lived > _STEADY:
+      member.starts = 1
     # All members have the same arguments: a mistake in them ends all, and the
-    # first that ends may be any of them.
-    if code == 2:
+    # first that ends may be any of them. Who ran before has another trouble.
+    if code == 2 and (is_chief or member.starts == 1):
       raise CommandError(
         f"{member.name} did not start: "
         f"{member.last_error().removeprefix('error: ')}"
       )
-    is_chief = member is self._chief
     if is_chief and code != exit_codes.LOST and 0 <= code < 128:
       return code
     if member.starts >= _MOST_STARTS:
@@ -158,7 +162,6 @@ class Supervisor:
         f"{code}; see {member.log}."
       )
     _say(f"{member.name} ended ({_describe(code)}); starting it again.")
-    lived = time.monotonic() - member.started
     if code == exit_codes.LOST and member.starts > 1 and lived < _AT_ONCE:
       _say("The chief lost somebody twice; starting the others again, too.")
       for other in self._members:
@@ -172,7 +175,8 @@ class Supervisor:
   def _end(self):
     for member in reversed(self._members):
       if member.process is not None:
-        member.stop(signal.SIGTERM, 5)
+        is_chief = member is self._chief
+        member.stop(signal.SIGTERM, _SAVING if is_chief else 5)
 
   def _on_signal(self, number, frame):
     del number, frame

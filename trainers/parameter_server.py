@@ -86,11 +86,16 @@ def train(experiment, config, workdir, members, patience):
     if this_run.finished:
       this_run.say("This run is finished already.")
       return this_run.result
-    learner = _connect(this_run, experiment, members, patience)
-    return Chief(this_run, learner, columns, members, patience).train()
+    watchdog = lifeline.Watchdog(this_run.say, patience)
+    try:
+      learner = _connect(this_run, experiment, members, patience, watchdog)
+      chief = Chief(this_run, learner, columns, members, patience, watchdog)
+      return chief.train()
+    finally:
+      watchdog.stop()
 
 
-def _connect(this_run, experiment, members, patience):
+def _connect(this_run, experiment, members, patience, watchdog):
   """Waits for the members, and makes the variables on the servers."""
   config = this_run.config
   if members.num_workers != config.num_replicas:
@@ -98,9 +103,10 @@ def _connect(this_run, experiment, members, patience):
       f"{members.num_workers} worker(s) take the {config.num_replicas} "
       "share(s) of each batch; --num_replicas cuts it otherwise."
     )
-  missing = cluster.wait_for(
-    members.others(), this_run.say, patience, lambda: this_run.is_stopping
-  )
+  with watchdog.own_work():  # it has words of its own
+    missing = cluster.wait_for(
+      members.others(), this_run.say, patience, lambda: this_run.is_stopping
+    )
   if this_run.is_stopping:
     raise run.Stopped("stopped before the cluster was complete.", 143)
   if missing:
@@ -162,10 +168,15 @@ def _serve(experiment, config, members, patience):
   server = cluster.serve(members)
   name = f"{members.role} {members.index}"
   print(f"{name} serves at {members.address}.", flush=True)
-  lifeline.follow_chief(members.jobs["chief"][0], patience)
-  print(f"{name}: the chief is gone since {patience:.0f} s; leaving.")
+  was_there = lifeline.follow_chief(
+    members.jobs["chief"][0],
+    patience,
+    lambda sentence: print(f"{name}: {sentence}", flush=True),
+  )
+  how = "is gone since" if was_there else "did not come within"
+  print(f"{name}: the chief {how} {patience:.0f} s; leaving.")
   del registration, server
-  return 0
+  return 0 if was_there else exit_codes.LOST
 
 
 def main(argv):

@@ -19,6 +19,8 @@ from trainers import command_line
 from trainers.paired_statistics import mean_and_deviation
 
 _ONE_PROCESS = "one process"
+_STALENESS = ("staleness", "staleness_90", "staleness_most")
+_AGAIN = ("begun_again", "finished_again")
 
 
 class Kind(typing.NamedTuple):
@@ -38,6 +40,7 @@ class Kind(typing.NamedTuple):
 class Trained(typing.NamedTuple):
   """A finished run's numbers; staleness over all its updates, or None."""
 
+  seed: int
   accuracy: float
   staleness: tuple | None
   again: tuple | None
@@ -68,7 +71,7 @@ def read_runs(workdir):
       config["num_replicas"],
       result.get("workers", 1),
     )
-    runs.setdefault(kind, []).append(_read_run(folder, result))
+    runs.setdefault(kind, []).append(_read_run(folder, config, result))
   if not runs:
     raise command_line.CommandError(
       f"there is no finished run below {workdir}; train one first."
@@ -83,21 +86,19 @@ def read_runs(workdir):
   )
 
 
-def _read_run(folder, result):
+def _read_run(folder, config, result):
   accuracy = result["test_accuracy"]
   if "workers" not in result:
-    return Trained(accuracy, None, None)
+    return Trained(config["seed"], accuracy, None, None)
   with open(os.path.join(folder, "metrics.csv"), newline="") as file:
     rows = list(csv.DictReader(file))
   means, nineties, mosts = (
-    [float(row[name]) for row in rows]
-    for name in ("staleness", "staleness_90", "staleness_most")
+    [float(row[name]) for row in rows] for name in _STALENESS
   )
   # Every row covers as many steps as the next one.
   staleness = np.mean(means), np.median(nineties), max(mosts)
-  return Trained(
-    accuracy, staleness, (result["begun_again"], result["finished_again"])
-  )
+  again = tuple(result[name] for name in _AGAIN)
+  return Trained(config["seed"], accuracy, staleness, again)
 
 
 def make_table(runs):
@@ -127,10 +128,28 @@ def make_table(runs):
   return "\n".join(lines) + "\n"
 
 
+def write_csv(path, runs):
+  """Writes one row per run."""
+  with open(path, "w", encoding="utf-8", newline="") as file:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(
+      [*Kind._fields, "seed", "test_accuracy", *_STALENESS, *_AGAIN]
+    )
+    for kind, trained in runs.items():
+      for run in sorted(trained, key=lambda run: run.seed):
+        stale = [f"{x:.6g}" for x in run.staleness or ()] or [""] * 3
+        again = run.again or [""] * 2
+        writer.writerow(
+          [*kind, run.seed, f"{run.accuracy:.6g}", *stale, *again]
+        )
+
+
 def write_report(workdir, output):
-  """Writes table.md below `output`; returns its text."""
-  text = make_table(read_runs(workdir))
+  """Writes table.md and results.csv below `output`; returns the table."""
+  runs = read_runs(workdir)
+  text = make_table(runs)
   os.makedirs(output, exist_ok=True)
+  write_csv(os.path.join(output, "results.csv"), runs)
   path = os.path.join(output, "table.md")
   with open(path, "w", encoding="utf-8") as file:
     file.write(text)

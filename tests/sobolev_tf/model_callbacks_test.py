@@ -335,7 +335,7 @@ def test_two_replicas_train_as_one_device_does():
     env={**os.environ, "PYTHONPATH": root, "TF_CPP_MIN_LOG_LEVEL": "3"},
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
     check=False,
   )
   assert "all equal" in result.stdout, result.stderr[-3000:]

@@ -230,6 +230,6 @@ def test_two_replicas_share_or_mirror():
     env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=300,
   )
   assert result.returncode == 0, result.stderr
