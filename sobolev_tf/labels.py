@@ -58,11 +58,60 @@ def match_labels(labels, value_shape, input_shape, dtype, max_order):
         f"{' or '.join(_readable(shape) for shape in accepted)}, but it has "
         f"shape {_readable(label.shape)}."
       )
+    # The rest of a shape that is known in part only.
+    label = tf.ensure_shape(label, accepted[fits.index(True)])
     if not fits[0]:
       change = tf.expand_dims if outputs.rank else tf.squeeze
       label = change(label, axis=1)
     matched.append(label)
   return tuple(matched)
+
+
+def check_sample_weight(arguments):
+  """Refuses one weight per label; a weight is of a whole example.
+
+  Args:
+    arguments: dict of what `fit` or `evaluate` was given, by name.
+
+  Raises:
+    ValueError: the weights are a sequence.
+  """
+  held_out = arguments.get("validation_data")
+  weights = [arguments.get("sample_weight")]
+  if isinstance(held_out, tuple):
+    weights.append((*held_out, None, None)[2])
+  for data in (arguments.get("x"), held_out):
+    if isinstance(data, tf.data.Dataset):
+      spec = data.element_spec
+      weights.append(
+        (*spec, None, None)[2] if isinstance(spec, tuple) else None
+      )
+  if any(isinstance(weight, (list, tuple)) for weight in weights):
+    raise ValueError(
+      "sample_weight must be one array [N] that weighs whole examples, but "
+      "it is a sequence; weigh orders with derivative_weights."
+    )
+
+
+def known_rows(y, y_pred, sample_weight):
+  """Leaves out the examples of which a component of y is NaN.
+
+  Args:
+    y: `[B, *out]`.
+    y_pred: `[B, *out]`.
+    sample_weight: None, or `[B, ...]`.
+
+  Returns:
+    The three, of the examples that are left.
+  """
+  if not y.dtype.is_floating:
+    return y, y_pred, sample_weight
+  unknown = tf.math.is_nan(y)
+  known = ~tf.reduce_any(unknown, axis=list(range(1, unknown.shape.rank)))
+  if sample_weight is not None:
+    sample_weight = tf.boolean_mask(sample_weight, known)
+  y, y_pred = tf.boolean_mask(y, known), tf.boolean_mask(y_pred, known)
+  return y, y_pred, sample_weight
 
 
 def input_shape_of(x):

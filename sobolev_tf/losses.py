@@ -10,8 +10,9 @@ LOSSES = ("l1", "l2", "norm", "huber")
 class SobolevLoss(typing.NamedTuple):
   """A per-example loss `[B]` and its terms, one `[B]` per order.
 
-  The terms carry no order weight and no example weight, so that they can be
-  logged as they are.
+  The terms carry neither the number that weighs their order nor example
+  weights, so that they can be logged as they are; weights of components are
+  inside.
   """
 
   loss: tf.Tensor
@@ -89,7 +90,7 @@ def sobolev_loss(
 
   terms = []
   for order in range(orders):
-    _check_shapes(predicted[order], target[order], order)
+    target[order] = _in_shape(target[order], predicted[order], order)
     components = _component_weights(
       predicted[0], predicted[order], weights[order], output_weights, order
     )
@@ -105,12 +106,12 @@ def sobolev_loss(
     )
   total = tf.add_n(
     [
-      term if _rank(weight) else _cast(weight, term.dtype) * term
+      term if _rank(weight) else exact_cast(weight, term.dtype) * term
       for weight, term in zip(weights, terms, strict=True)
     ]
   )
   if example_weights is not None:
-    example_weights = _cast(example_weights, total.dtype)
+    example_weights = exact_cast(example_weights, total.dtype)
     if not example_weights.shape.is_compatible_with(total.shape):
       raise ValueError(
         f"example_weights must have shape {total.shape}, one weight per "
@@ -134,7 +135,7 @@ def _term(predicted, target, loss, weights, reduction, delta):
   elif loss in ("l2", "norm"):
     elements = tf.square(difference)
   elif loss == "huber":
-    delta = _cast(delta, difference.dtype)
+    delta = exact_cast(delta, difference.dtype)
     elements = tf.where(
       magnitude <= delta,
       0.5 * tf.square(difference),
@@ -158,9 +159,11 @@ def safe_sqrt(x):
   return tf.where(positive, tf.sqrt(tf.where(positive, x, 1)), 0)
 
 
-def _cast(value, dtype):
-  # Without the hint a Python number would pass through float32 on its way to
-  # float64, and 0.1 would become 0.100000001.
+def exact_cast(value, dtype):
+  """As `tf.cast`, but 0.1 in float64 is 0.1.
+
+  `tf.cast` takes a Python number through float32, which makes it 0.100000001.
+  """
   return tf.cast(tf.convert_to_tensor(value, dtype_hint=dtype), dtype)
 
 
@@ -172,14 +175,14 @@ def _component_weights(value, term, weight, output_weights, order):
   """Combines array weights into one that broadcasts to `term`, or None."""
   combined = None
   if _rank(weight):
-    combined = _cast(weight, term.dtype)
+    combined = exact_cast(weight, term.dtype)
     if not combined.shape.is_compatible_with(term.shape[1:]):
       raise ValueError(
         f"weights[{order}] must be a number or have shape {term.shape[1:]}, "
         f"but it has shape {combined.shape}."
       )
   if output_weights is not None:
-    output_weights = _cast(output_weights, term.dtype)
+    output_weights = exact_cast(output_weights, term.dtype)
     out = value.shape[1:]
     if not output_weights.shape.is_compatible_with(out):
       raise ValueError(
@@ -199,7 +202,7 @@ def _component_weights(value, term, weight, output_weights, order):
   return combined
 
 
-def _check_shapes(predicted, target, order):
+def _in_shape(target, predicted, order):
   # Never broadcast: [B] against [B, 1] would silently compare all pairs.
   if not predicted.shape.is_compatible_with(target.shape):
     name = "value" if order == 0 else f"derivative of order {order}"
@@ -207,3 +210,9 @@ def _check_shapes(predicted, target, order):
       f"the {name} is predicted with shape {predicted.shape}, but its target "
       f"has shape {target.shape}; they must match exactly."
     )
+  if predicted.shape.is_fully_defined() and target.shape.is_fully_defined():
+    return target
+  # What is not known yet has to match when it is.
+  equal = tf.debugging.assert_equal(tf.shape(predicted), tf.shape(target))
+  with tf.control_dependencies([equal] if equal is not None else []):
+    return tf.ensure_shape(target, predicted.shape)

@@ -48,12 +48,14 @@ class SobolevModel(NetworkModel):
   each example's loss; the mean still divides by the number of examples, as
   Keras does. Regularisation losses of a Keras network are added.
 
-  Metrics, in the user's units and without NaN labels: `loss`, `value_mse`,
-  `d1_mse`, `d2_mse`, ...: means over examples and components, not weighted by
-  `sample_weight`. With projections, `dj_mse` is estimated from the drawn
-  projections (exact for one output at order 1, unbiased where all components
-  have one scale). A callback that monitors one of them needs `mode="min"`.
-  Metrics given to `compile` see the values only.
+  Metrics: `loss` is what is minimised, in scaled units, with `sample_weight`
+  and regularisation. `value_mse`, `d1_mse`, `d2_mse`, ... are in the user's
+  units and without NaN labels: means over examples and components, not
+  weighted by `sample_weight`. With projections, `dj_mse` is estimated from
+  them (exact for one output at order 1, unbiased where all components have one
+  scale). A callback that monitors one of them needs `mode="min"`. Metrics given
+  to `compile` see the values only, of the examples whose y is known throughout
+  (of all with `jit_compile=True`, where NaN makes them NaN).
 
   A derivative weight that is the plain number 0 switches that order off:
   training neither differentiates the network nor wants labels for it, and
@@ -98,7 +100,8 @@ class SobolevModel(NetworkModel):
         defaults to the network's.
 
     Raises:
-      ValueError: an argument is out of its range.
+      ValueError: an argument is out of its range, or the network computes in
+        half precision, in which derivatives and their units overflow.
     """
     if order < 1 or (num_projections is not None and num_projections < 1):
       raise ValueError(
@@ -106,6 +109,11 @@ class SobolevModel(NetworkModel):
         f"they are {order} and {num_projections}."
       )
     super().__init__(network, **kwargs)
+    if self.compute_dtype not in ("float32", "float64"):
+      raise ValueError(
+        f"the network computes in {self.compute_dtype}, but derivatives need "
+        'float32 or float64; give it dtype="float32".'
+      )
     self.order = order
     self.num_projections = num_projections
     self.scaling = Scaling(scaling, order, dtype=self.dtype, name="scaling")
@@ -143,7 +151,8 @@ class SobolevModel(NetworkModel):
         with one per order. A weight is a number, or a schedule of the
         optimizer step: a `keras.optimizers.schedules.LearningRateSchedule` or
         any callable of TensorFlow operations; the step is a float32 scalar.
-      **kwargs: of `keras.Model.compile`, except `loss_weights`.
+      **kwargs: of `keras.Model.compile`, except `loss_weights`; `jit_compile`
+        is False unless it is True, also on GPUs (see `derivatives`).
 
     Raises:
       ValueError: a loss or a weight is not one.
@@ -167,6 +176,8 @@ class SobolevModel(NetworkModel):
           f"losses must be among {', '.join(LOSSES)}, but one is {name!r}."
         )
     weights = weight_schedules.one_per_order(derivative_weights, self.order)
+    # Keras' "auto" would compile where there is a GPU.
+    kwargs["jit_compile"] = kwargs.get("jit_compile", False) is True
     super().compile(optimizer, **kwargs)
     self._losses_by_order = losses
     self._weights_by_order = weights
@@ -238,13 +249,9 @@ class SobolevModel(NetworkModel):
 
     The part that `validation_split` sets aside takes no part in the scaling.
     """
-    given = inspect.signature(keras.Model.fit).bind(self, x, y, *args, **kwargs)
+    given = inspect.signature(super().fit).bind(x, y, *args, **kwargs)
     self._assert_compile_called("fit")
-    if isinstance(given.arguments.get("sample_weight"), (list, tuple)):
-      raise ValueError(
-        "sample_weight must be one array [N] that weighs whole examples, but "
-        "it is a sequence; weigh orders with derivative_weights."
-      )
+    labels_lib.check_sample_weight(given.arguments)
     self._build_for(x)
     if not self.scaling.adapted:
       known_x, known_y = x, y
@@ -260,9 +267,15 @@ class SobolevModel(NetworkModel):
         self.optimizer.build(self.trainable_variables)
     return super().fit(x, y, *args, **kwargs)
 
+  def evaluate(self, x=None, y=None, *args, **kwargs):
+    """As `keras.Model.evaluate`."""
+    given = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs)
+    labels_lib.check_sample_weight(given.arguments)
+    return super().evaluate(x, y, *args, **kwargs)
+
   def call(self, x, training=None):
     """Values `[B, *out]` at x `[B, *in]`, both in the user's units."""
-    z = self.scaling.scale_inputs(x)
+    z = self.scaling.scale_inputs(tf.cast(x, self.compute_dtype))
     return self.scaling.unscale((self.evaluate_network(z, training),))[0]
 
   def train_step(self, data):
@@ -317,6 +330,8 @@ class SobolevModel(NetworkModel):
       sample_weight = sample_weight[0]  # Keras repeats it for each label.
     if y.shape.rank != y_pred.shape.rank:
       y = tf.reshape(y, tf.shape(y_pred))  # One output, its axis left out.
+    if self._compile_metrics is not None and not self.jit_compile:
+      y, y_pred, sample_weight = labels_lib.known_rows(y, y_pred, sample_weight)
     return super().compute_metrics(x, y, y_pred, sample_weight)
 
   def predict_with_derivatives(self, x, batch_size=1024):

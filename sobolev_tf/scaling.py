@@ -81,9 +81,9 @@ class Scaling(keras.layers.Layer):
   def adapt(self, batches):
     """Fits the statistics in one pass.
 
-    NaN labels are ignored. A column that is constant up to rounding, or has no
-    label at all, gets scale 1. Deviations are those of the sample itself (no
-    n - 1).
+    NaN labels are ignored. A column that is constant up to the rounding of
+    this layer's dtype, or has no label at all, gets scale 1. Deviations are
+    those of the sample itself (no n - 1).
 
     Args:
       batches: iterable of `(x, labels)`; x `[B, *in]`, labels a tuple of y
@@ -96,10 +96,11 @@ class Scaling(keras.layers.Layer):
     if not moments[0].count.any():
       raise ValueError("the data to fit the scaling to holds no examples.")
     self.x_mean.assign(moments[0].mean)
-    self.x_scale.assign(moments[0].deviation())
+    resolution = np.finfo(self.variable_dtype).eps
+    self.x_scale.assign(moments[0].deviation(resolution))
     if moments[1].count.any():
       self.y_mean.assign(moments[1].mean)
-      self.y_scale.assign(moments[1].deviation())
+      self.y_scale.assign(moments[1].deviation(resolution))
     for j, rms in enumerate(self.derivative_rms, start=1):
       if moments[j + 1].count.any():
         # Division by a constant commutes with the mean of squares, so the
@@ -231,11 +232,15 @@ class _Moments:
     self._low = np.minimum(self._low, low)
     self._high = np.maximum(self._high, high)
 
-  def deviation(self):
-    """Standard deviation; 1 where the column is constant up to rounding."""
+  def deviation(self, resolution):
+    """Standard deviation; 1 where the column is constant up to rounding.
+
+    Args:
+      resolution: relative, of the numbers that the network sees.
+    """
     known = self.count > 0
     low, high = np.where(known, self._low, 0), np.where(known, self._high, 0)
-    rounding = 8 * np.finfo(np.float64).eps * np.maximum(abs(low), abs(high))
+    rounding = 8 * resolution * np.maximum(abs(low), abs(high))
     deviation = np.sqrt(self._squares / np.maximum(self.count, 1))
     return np.where(high - low > rounding, deviation, 1.0)
 

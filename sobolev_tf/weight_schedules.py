@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sobolev_tf.losses import exact_cast
+
 
 def one_per_order(weights, order):
   """Brings derivative weights into one form.
@@ -51,7 +53,7 @@ def weight_at(weight, step, dtype):
   if callable(weight):
     # As float32, in which `0.95**step` and `step / 1000` mean what they say.
     weight = weight(tf.cast(step, tf.float32))
-  return tf.cast(weight, dtype)
+  return exact_cast(weight, dtype)
 
 
 def serialize_weights(weights):

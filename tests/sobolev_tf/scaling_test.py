@@ -93,11 +93,22 @@ def test_a_label_that_is_missing_everywhere_gets_scale_one():
 @pytest.mark.parametrize("constant", [0.0, 0.1, -3e8])
 def test_constant_columns_get_scale_one(constant):
   x, (y, dy) = _data(order=1, count=1000)
-  x[:, 1], y[:, 0] = constant, constant * (1 + 1e-16)
+  noise = np.finfo(np.float64).eps * np.arange(len(x)) / len(x)
+  x[:, 1], y[:, 0] = constant, constant * (1 + noise)
   scaling = _scaling("standard", order=1)
   scaling.adapt([(x, (y, dy))])
   assert scaling.x_scale.numpy()[1] == 1
   assert scaling.y_scale.numpy()[0] == 1
+
+
+def test_rounding_is_that_of_the_numbers_the_network_sees():
+  x, (y, dy) = _data(order=1, count=1000)
+  x[:, 1] = 1000 * (1 + 1e-7 * np.arange(1000) / 1000)
+  for dtype, is_constant in (("float32", True), ("float64", False)):
+    scaling = Scaling("standard", 1, dtype=dtype)
+    scaling.build((None, *x.shape[1:]), (None, *y.shape[1:]))
+    scaling.adapt([(x, (y, dy))])
+    assert (scaling.x_scale.numpy()[1] == 1) == is_constant
 
 
 def test_balanced_derivatives_have_root_mean_square_one():

@@ -1,0 +1,158 @@
+"""What users hand to `SobolevModel`: odd dtypes, gaps, shapes and weights."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sobolev_tf import sobolev_loss, weight_schedules
+from sobolev_tf.derivatives import derivatives
+from sobolev_tf.model import SobolevModel
+
+
+def _network(dtype=None):
+  dense = keras.layers.Dense
+  return keras.Sequential(
+    [dense(5, "tanh", dtype=dtype), dense(1, dtype=dtype)], name="network"
+  )
+
+
+def _labelled(count=12):
+  x = np.random.default_rng(0).integers(30, 45, [count, 2])
+  y = 0.1 * x[:, 0] * x[:, 1]
+  dy = 0.1 * x[:, ::-1]
+  return x, y, dy
+
+
+def _fitted(scaling=None, **kwargs):
+  x, y, dy = _labelled()
+  model = SobolevModel(_network(), scaling=scaling)
+  model.compile("sgd", **kwargs)
+  model.fit(x.astype(float), (y, dy), verbose=0)
+  return model
+
+
+@pytest.mark.parametrize("scaling", [None, "standard", "dml"])
+def test_whole_numbers_are_read_as_numbers(scaling):
+  model = _fitted(scaling)
+  x, _, _ = _labelled()
+  expected = model.predict(x.astype(np.float32), verbose=0)
+  for found in (
+    model.predict(x, verbose=0),
+    model(x),
+    model.predict_with_derivatives(x)[0],
+  ):
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("given, wanted", [("auto", False), (True, True)])
+def test_only_the_user_decides_on_xla(given, wanted, monkeypatch):
+  # As on a machine with a GPU.
+  monkeypatch.setattr(
+    SobolevModel, "_resolve_auto_jit_compile", lambda model: True
+  )
+  model = SobolevModel(_network())
+  model.compile("sgd")
+  assert model.jit_compile is False
+  model.compile("sgd", jit_compile=given)
+  assert model.jit_compile is wanted
+
+
+def test_half_precision_is_refused():
+  with pytest.raises(ValueError, match="computes in float16"):
+    SobolevModel(_network("mixed_float16"), dtype="mixed_float16")
+
+
+def test_unknown_values_are_left_out_of_compiled_metrics():
+  model = _fitted(metrics=["mae"], weighted_metrics=["mse"])
+  x, y, dy = _labelled()
+  weights = np.linspace(0.5, 2, len(y))
+  y[[1, 5]] = np.nan
+  measured = model.evaluate(
+    x, (y, dy), sample_weight=weights, verbose=0, return_dict=True
+  )
+  errors = model.predict(x, verbose=0)[:, 0] - y
+  np.testing.assert_allclose(
+    measured["mae"], np.nanmean(np.abs(errors)), rtol=1e-5
+  )
+  known = np.isfinite(y)
+  expected = np.average(errors[known] ** 2, weights=weights[known])
+  np.testing.assert_allclose(measured["mse"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", ["y", "dy"])
+def test_shapes_that_become_known_late_must_match(wrong):
+  x, y, dy = _labelled()
+  y = np.stack([y] * 3, axis=1) if wrong == "y" else y[:, np.newaxis]
+  dy = dy[:, :1] if wrong == "dy" else dy
+  data = tf.data.Dataset.from_generator(
+    lambda: [(x.astype(np.float32), (y, dy))],
+    output_signature=(
+      tf.TensorSpec([None, 2]),
+      (tf.TensorSpec([None, None]), tf.TensorSpec([None, None])),
+    ),
+  )
+  model = SobolevModel(_network())
+  model.compile("sgd")
+  with pytest.raises(tf.errors.InvalidArgumentError):
+    model.fit(data, verbose=0)
+
+
+def test_a_loss_never_broadcasts_over_examples():
+  @tf.function(input_signature=[tf.TensorSpec([None, 2])] * 2)
+  def loss(predicted, target):
+    return sobolev_loss([predicted], [target]).loss
+
+  assert loss(tf.ones([3, 2]), tf.zeros([3, 2])).numpy().tolist() == [2, 2, 2]
+  with pytest.raises(tf.errors.InvalidArgumentError):
+    loss(tf.ones([3, 2]), tf.zeros([1, 2]))
+
+
+@pytest.mark.parametrize("place", ["fit", "data", "validation", "evaluate"])
+def test_weights_of_single_labels_are_refused(place):
+  model = _fitted()
+  x, y, dy = _labelled()
+  weights = (np.ones(len(x)), np.zeros(len(x)))
+  data = tf.data.Dataset.from_tensors((x, (y, dy), weights))
+  calls = {
+    "fit": lambda: model.fit(x, (y, dy), sample_weight=list(weights)),
+    "data": lambda: model.fit(data),
+    "validation": lambda: model.fit(
+      x, (y, dy), validation_data=(x, (y, dy), weights)
+    ),
+    "evaluate": lambda: model.evaluate(data),
+  }
+  with pytest.raises(ValueError, match="must be one array"):
+    calls[place]()
+
+
+def test_weights_keep_the_digits_of_float64():
+  assert weight_schedules.weight_at(0.3, 0, tf.float64).numpy() == 0.3
+
+
+def test_training_through_many_outputs_gives_the_gradient_of_each():
+  # 12 rows: above the number up to which a Jacobian is taken row by row.
+  rng = np.random.default_rng(0)
+  inner, outer = (tf.Variable(rng.normal(size=s)) for s in ([2, 5], [5, 12]))
+  x = tf.constant(rng.normal(size=[4, 2]))
+
+  def loss(jacobian):
+    return tf.reduce_sum(tf.sin(jacobian))
+
+  def network(z):
+    return tf.tanh(z @ inner) @ outer
+
+  with tf.GradientTape() as tape:
+    _, jacobian = derivatives(network, x)
+    value = loss(jacobian)
+  with tf.GradientTape() as by_hand:
+    slopes = 1 - tf.tanh(x @ inner) ** 2
+    expected = tf.einsum("ih,bh,ho->boi", inner, slopes, outer)
+    other = loss(expected)
+  np.testing.assert_allclose(jacobian, expected, rtol=1e-12)
+  for mine, exact in zip(
+    tape.gradient(value, [inner, outer]),
+    by_hand.gradient(other, [inner, outer]),
+    strict=True,
+  ):
+    np.testing.assert_allclose(mine, exact, rtol=1e-10, atol=1e-12)
