@@ -2,7 +2,12 @@
 # Shows the runs below a folder: ./scripts/tensorboard.sh [DIR] [FLAGS ...]
 # TensorBoard listens on this machine alone unless --bind_all is given.
 set -euo pipefail
-FOLDER="$(realpath "${1:-$(dirname "${BASH_SOURCE[0]}")/../runs}")"
+FOLDER="$(dirname "${BASH_SOURCE[0]}")/../runs"
+case "${1:-}" in
+  '' | -*) ;;
+  *) FOLDER="$1" && shift ;;
+esac
+FOLDER="$(realpath "$FOLDER")"
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 [ -d "$FOLDER" ] || fail "there is no folder $FOLDER; name one with runs in it."
-exec tensorboard --logdir "$FOLDER" "${@:2}"
+exec tensorboard --logdir "$FOLDER" "$@"

@@ -36,8 +36,9 @@ def derivatives(f, x, order=1):
     `*in` repeated j times.
 
   Raises:
-    ValueError: x is not floating, or f(x) does not depend on x through
-      differentiable operations, or has another batch size than x.
+    ValueError: x is not floating, the order is negative, or f(x) does not
+      depend on x through differentiable operations, or has another batch size
+      than x.
   """
   if order < 0:
     raise ValueError(f"order must be 0 or more, but it is {order}.")
@@ -97,6 +98,9 @@ def project(full, directions):
 
   Returns:
     Tuple `(y, g1, g2, ...)`.
+
+  Raises:
+    ValueError: there is not one direction for each derivative.
   """
   full = [tf.convert_to_tensor(d) for d in full]
   directions = [tf.convert_to_tensor(v) for v in directions]

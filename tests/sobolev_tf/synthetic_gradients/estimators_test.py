@@ -226,8 +226,3 @@ def test_modules_of_the_paper_fit_the_estimators():
   one = network(h[:1], y[:1])
   other = network(h[:1], y[1:])
   assert np.abs(one - other).max() > 1e-3
-
-
-def test_estimate_has_optional_parts():
-  estimate = Estimate(None, tf.zeros([1]))
-  assert estimate.label_gradient is None
