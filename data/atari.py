@@ -24,7 +24,7 @@ _SCREEN = {
   "grayscale": False,
   "stack_num": 1,
 }
-# The customary half hour of play at 60 frames a second.
+# The customary half hour of play at 60 frames a second, to learn from.
 MAX_EPISODE_FRAMES = 108_000
 
 # Pong's minimal set has six actions, of which three are doubles: FIRE does
@@ -44,7 +44,6 @@ _SETTINGS = {
   # No sticky actions: the teachers of 2016 and 2017 had none.
   "repeat_action_probability": 0.0,
   "full_action_space": False,
-  "max_num_frames_per_episode": MAX_EPISODE_FRAMES,
   # "episodic_life" would start a new game at each lost life; the mere notice
   # lets the game go on while the learner ends its return.
   "episodic_life": False,
@@ -151,7 +150,13 @@ class Environments:
   """
 
   def __init__(
-    self, game, num_environments, seed=0, num_threads=1, is_screen=False
+    self,
+    game,
+    num_environments,
+    seed=0,
+    num_threads=1,
+    is_screen=False,
+    max_episode_frames=MAX_EPISODE_FRAMES,
   ):
     """Starts the emulators.
 
@@ -162,6 +167,7 @@ class Environments:
       num_threads: of the emulation.
       is_screen: whether frames are the screens in colour, uint8
         `[N, 210, 160, 3]`, instead of a network's input.
+      max_episode_frames: of the emulator, after which a game is cut.
     """
     self.game = game
     self.num_environments = num_environments
@@ -170,6 +176,7 @@ class Environments:
       game.name,
       num_environments,
       num_threads=num_threads,
+      max_num_frames_per_episode=max_episode_frames,
       **(_SETTINGS | _SCREEN if is_screen else _SETTINGS),
     )
     self._arrange = _without_history if is_screen else _channels_last

@@ -312,7 +312,7 @@ class Split(typing.NamedTuple):
   test: np.ndarray
 
 
-def split(recording, percentage, validation_share=0.0):
+def split(recording, percentage, validation_share=0.0, reserved_percentage=0.0):
   """Splits a recording by time at episode borders (SM §3).
 
   The first `percentage` of all frames are for training. The rest of the
@@ -325,6 +325,9 @@ def split(recording, percentage, validation_share=0.0):
     percentage: above 0 and below 100.
     validation_share: share of the training frames, their last ones, to choose
       settings by. It begins at an episode's start where one is near.
+    reserved_percentage: nothing before this percentage is tested on, so that
+      several percentages have the same test episodes, and a search among the
+      reserved frames has seen none of them.
 
   Returns:
     A `Split`.
@@ -339,10 +342,11 @@ def split(recording, percentage, validation_share=0.0):
       f"percentage is {percentage:g}, but it must lie between 0 and 100."
     )
   border = int(total * percentage / 100)
-  later = starts[starts >= border]
+  used = max(percentage, reserved_percentage)
+  later = starts[starts >= int(total * used / 100)]
   if not len(later):
     raise ValueError(
-      f"the first {percentage:g} % of {total} frames leave no whole episode to "
+      f"the first {used:g} % of {total} frames leave no whole episode to "
       "test on; lower the percentage, or record more frames."
     )
   if not border:

@@ -47,11 +47,14 @@ case "$PRESET" in
   *) fail "PRESET is $PRESET; use smoke, desk or paper." ;;
 esac
 
+# A missing teacher is named before anything is recorded.
+for game in ${GAMES//,/ }; do
+  [ "$PRESET" = smoke ] || [ -e "$TEACHERS/$game.npz" ] ||
+    fail "there is no teacher $TEACHERS/$game.npz; train it with" \
+      "GAME=$game ./scripts/train_teachers.sh, or leave it out of GAMES."
+done
 for game in ${GAMES//,/ }; do
   if [ ! -e "$TEACHERS/$game.npz" ]; then
-    [ "$PRESET" = smoke ] ||
-      fail "there is no teacher $TEACHERS/$game.npz; train it with" \
-        "GAME=$game ./scripts/train_teachers.sh."
     echo "Making a teacher that has learnt nothing, for this trial only ..."
     TEACHERS="$WORKDIR/teachers"
     [ -e "$TEACHERS/$game.npz" ] ||
@@ -67,8 +70,9 @@ done
 # Code 1 says that some run's loss was not finite; the table counts it.
 distil() {
   local code=0 command
-  command=(python -m trainers.distillation --preset="$PRESET"
-    --teachers="$TEACHERS" --recordings="$RECORDINGS" "$@")
+  command=(python -m trainers.distillation --preset="$PRESET" --game="$game"
+    --teachers="$TEACHERS" --recordings="$RECORDINGS"
+    --reserved_percentage="$SEARCHED_PERCENTAGE" "$@")
   if [ "$PRESET" = paper ]; then
     "${command[@]}" || code=$?
   else
@@ -78,28 +82,34 @@ distil() {
 }
 
 search() {
-  distil --game="$GAMES" --percentage="$SEARCHED_PERCENTAGE" --seed=100 \
+  distil --percentage="$SEARCHED_PERCENTAGE" --seed=100 \
     --validation_share="$VALIDATION_SHARE" --num_score_episodes=0 \
-    --method="$1" --workdir="$WORKDIR/search/$1" "${@:2}"
+    --method="$1" --workdir="$WORKDIR/search/$game/$1" "${@:2}"
 }
-search regular --learning_rate="$ALL_RATES"
-search sobolev --learning_rate="$SOME_RATES" --alpha="$ALPHAS"
-search noise --learning_rate="$SOME_RATES" --noise="$NOISES"
-python -m trainers.distillation_search_report --workdir="$WORKDIR/search" \
-  --output="$OUTPUT"
 
 final() {
-  distil --game="$GAMES" --search="$OUTPUT/search.csv" \
-    --workdir="$WORKDIR/final/$1" "${@:2}"
+  distil --search="$OUTPUT/search.csv" \
+    --workdir="$WORKDIR/final/$game/seed_$seed/$1" --seed="$seed" "${@:2}"
 }
-# To play takes as long as to train: only the first seed's students do it.
-final played --method=regular,sobolev --percentage="$PERCENTAGES" \
-  --seed="${SEEDS%%,*}" --num_score_episodes="$EPISODES"
-if [ "$SEEDS" != "${SEEDS%%,*}" ]; then
-  final others --method=regular,sobolev --percentage="$PERCENTAGES" \
-    --seed="${SEEDS#*,}" --num_score_episodes=0
-fi
-final controls --method=noise,attention --percentage="$CONTROLLED_PERCENTAGE" \
-  --seed="$SEEDS" --num_score_episodes=0
+
+# Folders are named by game and seed, so that more of them can be added later.
+for game in ${GAMES//,/ }; do
+  search regular --learning_rate="$ALL_RATES"
+  search sobolev --learning_rate="$SOME_RATES" --alpha="$ALPHAS"
+  search noise --learning_rate="$SOME_RATES" --noise="$NOISES"
+done
+python -m trainers.distillation_search_report --workdir="$WORKDIR/search" \
+  --output="$OUTPUT"
+for game in ${GAMES//,/ }; do
+  # To play takes as long as to train: only the first seed's students do it.
+  episodes="$EPISODES"
+  for seed in ${SEEDS//,/ }; do
+    final students --method=regular,sobolev --percentage="$PERCENTAGES" \
+      --num_score_episodes="$episodes"
+    final controls --method=noise,attention \
+      --percentage="$CONTROLLED_PERCENTAGE" --num_score_episodes=0
+    episodes=0
+  done
+done
 python -m trainers.distillation_report --workdir="$WORKDIR/final" \
   --output="$OUTPUT"

@@ -26,12 +26,14 @@ from trainers.game_scores import play
 COLUMNS = (
   "score",
   "games",
+  "loss",
   "score_term",
   "value_error",
   "entropy",
   "gradient_norm",
   "learning_rate",
   "steps_per_second",
+  *actor.TASKS,
 )
 _A3C = "Mnih et al. 2016"
 
@@ -86,7 +88,7 @@ class Config:
 
 
 _DESK = Config(
-  num_steps=3_000_000,
+  num_steps=4_000_000,
   num_threads=2,
   num_environments=8,
   epsilon=1e-5,
@@ -139,7 +141,7 @@ def train(config, workdir):
     finally:
       for one in actors:
         one.close()
-    result = score(config, game, learner)
+    result = score(config, game, learner, this_run.raise_if_stopping)
     this_run.finish(result)
     return result
 
@@ -204,8 +206,15 @@ def _check_gradients(this_run, learner, actors, step):
 def _log(this_run, actors, step, rate):
   scores = [score for one in actors for score in one.take_scores()]
   parts = np.mean([one.take_parts() for one in actors], axis=0)
-  values = [*map(float, parts), actors[0].learning_rate(), rate]
-  row = dict(zip(COLUMNS[2:], values, strict=True))
+  score_term, error, entropy, _ = parts
+  config = this_run.config
+  loss = (
+    config.value_weight * error - score_term - config.entropy_weight * entropy
+  )
+  times = np.sum([one.take_seconds() for one in actors], axis=0)
+  shares = times / max(times.sum(), 1e-9)
+  values = [loss, *parts, actors[0].learning_rate(), rate, *shares]
+  row = dict(zip(COLUMNS[2:], map(float, values), strict=True))
   row["score"] = float(np.mean(scores)) if scores else ""
   row["games"] = len(scores)
   this_run.log(step, row)
@@ -217,15 +226,17 @@ def _tell_times(this_run, actors):
   this_run.say(
     "Of the actors' time, "
     + ", ".join(
-      f"{share:.0%} {name}"
+      f"{share:.0%} {name.removeprefix('time_')}"
       for name, share in zip(actor.TASKS, shares, strict=True)
     )
     + "."
   )
 
 
-def score(config, game, learner):
+def score(config, game, learner, check=lambda: None):
   """Scores of the network over whole games, sampled and greedy.
+
+  `check` is called at every step and may raise, to stop.
 
   Returns:
     dict with mean, deviation and number of games of each, empty without games.
@@ -239,6 +250,7 @@ def score(config, game, learner):
         config.num_score_games,
         config.seed,
         is_greedy=kind == "greedy",
+        check=check,
       )
       result[f"{kind}_mean"] = float(np.mean(scores))
       result[f"{kind}_std"] = float(np.std(scores))

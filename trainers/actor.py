@@ -10,7 +10,7 @@ from data import atari
 from trainers.actor_critic import Rollout, discounted_returns
 
 # What an actor's time goes into.
-TASKS = ("waiting for games", "choosing actions", "learning")
+TASKS = ("time_emulating", "time_acting", "time_learning")
 _EMULATION, _ACTING, _LEARNING = range(len(TASKS))
 # Seeds of the games: far enough apart for any number of environments.
 _SEED_STRIDE = 100_003
@@ -48,7 +48,8 @@ class Actor:
   Attributes:
     counter: the `StepCounter` that all actors share.
     is_finite: False once a gradient was not.
-    seconds: numpy array, time spent on each of `TASKS`.
+    seconds: numpy array, time spent on each of `TASKS`; emulating is the time
+      that an actor has to wait for.
   """
 
   def __init__(self, config, game, learner, counter, index):
@@ -75,6 +76,7 @@ class Actor:
     self._actions, self._values = self._act()
     self._running = np.zeros(config.num_environments)
     self._scores, self._parts = [], []
+    self._told = self.seconds.copy()
 
   def run(self):
     """Makes rollouts until the counter's limit is reached."""
@@ -147,6 +149,11 @@ class Actor:
     """Mean of what `learn` returned since the last call."""
     parts, self._parts = self._parts, []
     return np.mean(parts, axis=0) if parts else np.zeros(4)
+
+  def take_seconds(self):
+    """Time spent on each of `TASKS` since the last call."""
+    spent, self._told = self.seconds - self._told, self.seconds.copy()
+    return spent
 
   def close(self):
     """Stops the games."""

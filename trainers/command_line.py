@@ -10,9 +10,12 @@ import itertools
 import os
 import sys
 import textwrap
+import traceback
 import typing
 
 from absl import flags
+
+from trainers import exit_codes
 
 
 class CommandError(Exception):
@@ -54,12 +57,19 @@ class Command(typing.NamedTuple):
 
 
 def run_main(main, argv=None):
-  """Calls `main(argv)`; turns a `CommandError` into a sentence and code 2."""
+  """Calls `main(argv)`; turns a `CommandError` into a sentence and code 2.
+
+  Any other error keeps its traceback and gets a code of its own: Python's is 1,
+  which says here that a loss was not finite.
+  """
   try:
     code = main(sys.argv if argv is None else argv)
   except CommandError as error:
     print(f"error: {error}", file=sys.stderr)
     code = 2
+  except Exception:
+    traceback.print_exc()
+    code = exit_codes.CRASHED
   sys.exit(code or 0)
 
 

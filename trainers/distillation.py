@@ -8,6 +8,7 @@ The teacher and its recording are made by `trainers.a3c` and `trainers.record`.
 
 import dataclasses
 import functools
+import json
 import os
 
 import numpy as np
@@ -77,6 +78,7 @@ def train(config, workdir):
   """
   lessons = Lessons(config)
   with run.open_run(workdir, config, columns(config)) as this_run:
+    _claim_teacher(this_run, lessons.card["sha256"])
     if this_run.finished:
       this_run.say("This run is finished already.")
       return this_run.result
@@ -98,6 +100,22 @@ def train(config, workdir):
     result = finish_student(this_run, learner, lessons)
     this_run.finish(result)
     return result
+
+
+def _claim_teacher(this_run, sha256):
+  """Notes whose student this is, or compares that with an old note."""
+  path = os.path.join(this_run.workdir, "teacher.json")
+  if not os.path.exists(path):
+    with open(path, "w", encoding="utf-8") as file:
+      json.dump({"sha256": sha256}, file)
+    return
+  with open(path, encoding="utf-8") as file:
+    known = json.load(file)["sha256"]
+  if known != sha256:
+    raise command_line.CommandError(
+      f"--workdir {this_run.workdir} holds a student of another teacher; use "
+      "the same --teachers to resume it, or another --workdir."
+    )
 
 
 def _advance(this_run, learner, lessons, batches, first):
@@ -157,8 +175,11 @@ def evaluate(config, learner, lessons):
   return dict(zip(measures(config), values, strict=True))
 
 
-def conclude(config, learner, lessons):
-  """Everything that is measured once, at the end of a run."""
+def conclude(config, learner, lessons, check=lambda: None):
+  """Everything that is measured once, at the end of a run.
+
+  `check` is called now and then and may raise, to stop.
+  """
   count = min(_DISTANCE_FRAMES, len(lessons.held_out))
   spread = np.linspace(0, len(lessons.held_out) - 1, count).astype(int)
   frames = lessons.frames(lessons.held_out[spread])
@@ -168,7 +189,7 @@ def conclude(config, learner, lessons):
     **lessons.baselines()._asdict(),
     "num_train": len(lessons.train),
     "num_held_out": len(lessons.held_out),
-    **distillation_scores.play_student(config, learner, lessons),
+    **distillation_scores.play_student(config, learner, lessons, check),
   }
 
 
@@ -181,7 +202,7 @@ def finish_student(this_run, learner, lessons):
   config = this_run.config
   # The student is what its file holds: the result is that one's.
   weights.round_weights(learner.student)
-  result = conclude(config, learner, lessons)
+  result = conclude(config, learner, lessons, this_run.raise_if_stopping)
   card = {
     "game": config.game,
     "action_names": list(lessons.game.actions),

@@ -96,6 +96,13 @@ class Config:
     "ours",
     minimum=0,
   )
+  reserved_percentage: float = setting(
+    10.0,
+    "per cent of the frames that are never tested on: what the search for "
+    "settings sees",
+    "SM §3 tests on all that is not trained on",
+    minimum=0,
+  )
   num_test: int = setting(
     100_000, "test frames at most, a random sample", minimum=1
   )
@@ -118,6 +125,11 @@ class Config:
       raise ValueError(
         f"--percentage is {self.percentage:g}, but it must be above 0 and "
         "below 100: the other frames are the test."
+      )
+    if not self.reserved_percentage < 100:
+      raise ValueError(
+        f"--reserved_percentage is {self.reserved_percentage:g}, but it must "
+        "be below 100: the other frames are the test."
       )
     if not self.validation_share < 1:
       raise ValueError(

@@ -66,7 +66,10 @@ class Lessons:
       self.teacher, self.card = _read_teacher(path, config.game)
       _check_game(self.recording, self.game, folder)
       split = atari_recordings.split(
-        self.recording, config.percentage, config.validation_share
+        self.recording,
+        config.percentage,
+        config.validation_share,
+        config.reserved_percentage,
       )
     except (ValueError, OSError) as error:
       raise CommandError(str(error)) from error

@@ -9,13 +9,14 @@ from trainers.command_line import CommandError
 WAYS = {"greedy": True, "sampled": False}
 
 
-def play_student(config, learner, lessons):
+def play_student(config, learner, lessons, check=lambda: None):
   """Plays episodes with the student.
 
   Args:
     config: settings with the fields of `distillation_config.Config`.
     learner: its `Learner`.
     lessons: its `Lessons`.
+    check: function that is called at every step and may raise, to stop.
 
   Returns:
     dict of lists, `score_greedy` and `score_sampled` with one score per
@@ -34,6 +35,7 @@ def play_student(config, learner, lessons):
       config.num_score_episodes,
       config.seed,
       is_greedy,
+      check,
     )
     if not np.all(np.isfinite(scores)):
       raise CommandError(

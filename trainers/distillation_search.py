@@ -2,7 +2,8 @@
 
 Every method gets as many trials, of the same length as the final runs, on
 frames of the training episodes; for each game and method the settings with the
-lowest KL on the validation slice are taken. No test episode takes part.
+lowest KL on the validation slice are taken. No test episode takes part, as
+long as --percentage of the search is at most --reserved_percentage.
 """
 
 import csv
@@ -69,6 +70,21 @@ def choose(found):
       "rates."
     )
   return min(finished, key=lambda settings: finished[settings][1])
+
+
+def at_an_edge(chosen, found):
+  """Names of the chosen settings beyond which nothing was tried on one side.
+
+  Args:
+    chosen: dict of settings, as `read_choice` returns them.
+    found: dict from settings to measures, as in `trials`.
+  """
+  names = []
+  for place, name in enumerate(SETTINGS):
+    tried = {settings[place] for settings in found}
+    if len(tried) > 1 and chosen[name] in (min(tried), max(tried)):
+      names.append(name)
+  return names
 
 
 def write_csv(path, found):

@@ -27,8 +27,12 @@ def write_report(workdir, output):
   lines = []
   for (game, method), settings in distillation_search.read_choice(path).items():
     listed = ", ".join(f"{name} {value:g}" for name, value in settings.items())
-    count = len(found[game, method])
-    lines.append(f"{game} {method}, best of {count} trials: {listed}")
+    trials = found[game, method]
+    line = f"{game} {method}, best of {len(trials)} trials: {listed}"
+    edges = distillation_search.at_an_edge(settings, trials)
+    if edges:
+      line += f" (at the edge of the values tried: {', '.join(edges)})"
+    lines.append(line)
   return "\n".join(lines)
 
 

@@ -7,11 +7,12 @@ from data import atari
 from sobolev_tf.networks.atari import INPUT_SHAPE, frames_to_input
 
 _ENVIRONMENTS = 10
+_MAX_EPISODE_FRAMES = 18_000
 # Games that nobody trains on.
 _FIRST_SEED = 0x50B01E5
 
 
-def play(network, game, num_games, seed=0, is_greedy=False):
+def play(network, game, num_games, seed=0, is_greedy=False, check=lambda: None):
   """Plays games from random starts and returns their scores.
 
   Every environment plays the same number of games, give or take one, so that
@@ -23,19 +24,27 @@ def play(network, game, num_games, seed=0, is_greedy=False):
     num_games: how many scores are wanted.
     seed: of starts and sampled actions.
     is_greedy: the most probable action, instead of one drawn from the policy.
+    check: function that is called at every step and may raise, to stop.
 
   Returns:
-    float64 array `[num_games]`. A game is cut at half an hour of play.
+    float64 array `[num_games]`. A game is cut after five minutes of play, as in
+    Mnih et al. 2015: a greedy policy can be caught in a loop.
   """
   count = min(num_games, _ENVIRONMENTS)
   quota = np.full(count, num_games // count)
   quota[: num_games % count] += 1
   choose = build_policy(network, count, is_greedy)
-  games = atari.Environments(game, count, _FIRST_SEED + seed * num_games)
+  games = atari.Environments(
+    game,
+    count,
+    _FIRST_SEED + seed * num_games,
+    max_episode_frames=_MAX_EPISODE_FRAMES,
+  )
   scores, running, played = [], np.zeros(count), np.zeros(count, int)
   try:
     frames, draw = games.reset(), 0
     while (played < quota).any():
+      check()
       step = games.step(choose(frames, [seed, draw]))
       frames, draw = step.frames, draw + 1
       running += step.reward

@@ -158,6 +158,19 @@ class Run:
       128 + self._signal,
     )
 
+  def raise_if_stopping(self):
+    """Raises `Stopped` if a signal has arrived; saves nothing.
+
+    For the work behind the last step, whose checkpoint exists.
+    """
+    if self._signal is not None:
+      name = signal.Signals(self._signal).name
+      raise Stopped(
+        f"{name}: stopped behind the last step of {self.workdir}; the same "
+        "command finishes it.",
+        128 + self._signal,
+      )
+
   def finish(self, result):
     """Marks the run as complete.
 
@@ -270,6 +283,8 @@ def open_run(workdir, config, columns, series=None):
     }
     try:
       yield run
+      if run.is_stopping and run.finished:
+        raise Stopped(f"stopped; {workdir} is finished.", 128 + run._signal)
     finally:
       for number, handler in previous.items():
         signal.signal(number, handler)

@@ -3,8 +3,8 @@ r"""Teachers to ship, and how they learnt, from actor-critic runs.
     python -m trainers.teacher_report --workdir=runs/teachers \
         --output=results/teachers
 
-Takes the newest checkpoint of every run below --workdir, finished or not, and
-writes GAME.npz with its card GAME.json, table.md and curves.png. The weights
+Takes every finished run below --workdir and writes GAME.npz with its card
+GAME.json, table.md and curves.png; names those that it leaves out. The weights
 are rounded to the half precision of the file before they are scored, so that
 the card's scores are those of the file. What is there already and has not
 changed is not played again.
@@ -91,14 +91,15 @@ def _make_folder(output):
 
 
 def _find_runs(workdir):
-  """The runs with a checkpoint, folder to `Config`, by game."""
+  """The finished runs: dict from folder to `Config`."""
   found = {}
   pattern = os.path.join(workdir, "**", "config.json")
   for path in sorted(glob.glob(pattern, recursive=True)):
     folder = os.path.dirname(path)
-    if not glob.glob(os.path.join(folder, "checkpoints", "step_*")):
-      continue
     config = _read_config(path)
+    if not os.path.exists(os.path.join(folder, "finished.json")):
+      _say(f"{folder} is not finished and left out; train it to its end.")
+      continue
     for other, known in found.items():
       if known.game == config.game:
         raise CommandError(
@@ -108,8 +109,8 @@ def _find_runs(workdir):
     found[folder] = config
   if not found:
     raise CommandError(
-      f"there is no run with a checkpoint below {workdir}; train a teacher "
-      "first, with python -m trainers.a3c."
+      f"there is no finished run below {workdir}; train a teacher first, with "
+      "python -m trainers.a3c."
     )
   return found
 
@@ -144,6 +145,11 @@ def ship(folder, config, output):
   step = checkpoints.restore(
     learner.trackables(), os.path.join(folder, "checkpoints"), _say
   )
+  if step < config.num_steps:
+    raise CommandError(
+      f"{folder} is finished, but its checkpoint of the last step is damaged "
+      f"(the newest whole one is of step {step:,}); train it anew."
+    )
   weights.round_weights(learner.network)
   card = {
     "game": game.name,

@@ -178,6 +178,21 @@ def test_no_test_episode_lies_before_or_within_training(
     assert not len(found.validation)
 
 
+def test_no_percentage_is_tested_on_what_a_search_has_seen():
+  starts = np.arange(0, 1000, 7)
+  recording = types.SimpleNamespace(num_frames=1000, episode_starts=starts)
+  search = atari_recordings.split(recording, 10, 0.2)
+  seen = np.concatenate([search.train, search.validation])
+  tests = [
+    atari_recordings.split(recording, percentage, reserved_percentage=10).test
+    for percentage in (1, 5, 10, 50)
+  ]
+  assert not any(np.intersect1d(seen, test).size for test in tests)
+  for test in tests[1:3]:  # the same episodes for small percentages
+    np.testing.assert_array_equal(test, tests[0])
+  assert tests[3][0] >= 500
+
+
 def test_split_that_leaves_nothing_is_refused():
   recording = types.SimpleNamespace(
     num_frames=100, episode_starts=np.array([0, 30])

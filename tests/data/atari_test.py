@@ -92,9 +92,10 @@ def test_actions_mean_what_their_names_say():
   games.close()
 
 
-def record(name, num_steps, actions=None):
+def record(name, num_steps, actions=None, **settings):
   """Steps of two environments, each with the lives that ale-py counted."""
-  games, rng = environments(name, seed=3), np.random.default_rng(0)
+  games = environments(name, seed=3, **settings)
+  rng = np.random.default_rng(0)
   seen = []
   receive = games._environments.recv
 
@@ -150,8 +151,7 @@ def test_scores_are_not_clipped():
   assert steps.reward.max() > 1 and steps.reward.dtype == np.float32
 
 
-def test_a_game_at_the_limit_is_last_but_not_terminal(monkeypatch):
-  monkeypatch.setitem(atari._SETTINGS, "max_num_frames_per_episode", 200)
-  steps, _, ages = record("pong", 120)
+def test_a_game_at_the_limit_is_last_but_not_terminal():
+  steps, _, ages = record("pong", 120, max_episode_frames=200)
   assert steps.is_last.any(axis=0).all() and not steps.is_terminal.any()
   np.testing.assert_array_equal(steps.is_first[1:], np.diff(ages, axis=0) < 0)

@@ -219,7 +219,8 @@ def test_a_seed_fixes_a_run_of_one_thread(tmp_path):
     weights.append(state(learner))
     rows.append(read_rows(workdir))
     for row in rows[-1]:
-      row.pop("steps_per_second")
+      for name in ("steps_per_second", *actor.TASKS):
+        row.pop(name)
   assert_same(*weights)
   assert rows[0] == rows[1]
   assert [row["step"] for row in rows[0]] == ["60", "120"]
@@ -240,6 +241,12 @@ def test_threads_share_the_steps_and_the_variables(tmp_path):
   row = read_rows(tmp_path)[-1]
   assert float(row["entropy"]) == pytest.approx(np.log(4), abs=0.01)
   assert float(row["learning_rate"]) == 0.0
+  assert float(row["loss"]) == pytest.approx(
+    config.value_weight * float(row["value_error"])
+    - float(row["score_term"])
+    - config.entropy_weight * float(row["entropy"])
+  )
+  assert sum(float(row[name]) for name in actor.TASKS) == pytest.approx(1)
 
 
 def test_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch, capsys):
@@ -266,6 +273,21 @@ def test_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch, capsys):
   assert learner.optimizer.iterations.numpy() == 40  # none lost, none twice
   assert run_here(tmp_path) == 0
   assert "finished already" in capsys.readouterr().out
+
+
+def test_a_stop_during_the_last_games_is_heard(tmp_path, monkeypatch, capsys):
+  play = a3c.play
+
+  def stop_and_play(*arguments, **named):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return play(*arguments, **named)
+
+  monkeypatch.setattr(a3c, "play", stop_and_play)
+  assert run_here(tmp_path, "--num_score_games=1") == 128 + signal.SIGTERM
+  assert "stopped behind the last step" in capsys.readouterr().err
+  assert not (tmp_path / "finished.json").exists()
+  monkeypatch.setattr(a3c, "play", play)
+  assert run_here(tmp_path, "--num_score_games=1") == 0
 
 
 def test_a_resumed_run_plays_other_games():

@@ -178,10 +178,25 @@ def test_search_chooses_the_lowest_validation_kl(search, tmp_path):
   assert "pong sobolev, best of 3 trials: alpha 0.7, learning_rate 0.0003" in (
     text
   )
+  assert "at the edge" not in text  # 3e-4 lies in between
   with open(tmp_path / "search.csv") as file:
     rows = list(csv.DictReader(file))
   assert [row["chosen"] for row in rows] == ["no", "yes", "no"]
   assert rows[2]["validation_kl"] == ""  # not finished
+
+
+def test_a_choice_at_the_edge_of_what_was_tried_is_named(search, tmp_path):
+  write_run(
+    search / "lower",
+    0.1,
+    0.1,
+    game="pong",
+    alpha=0.7,
+    learning_rate=1e-5,
+    validation_share=0.2,
+  )
+  text = distillation_search_report.write_report(search, tmp_path)
+  assert text.endswith("(at the edge of the values tried: learning_rate)")
 
 
 def test_chosen_settings_reach_the_runs_and_their_controls(search, tmp_path):

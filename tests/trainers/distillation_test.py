@@ -103,6 +103,10 @@ def test_stopped_run_resumes_to_the_same_bytes(material, tmp_path, capsys):
   ]
   for a, b in zip(*(n.variables for n in networks), strict=True):
     np.testing.assert_array_equal(a, b)
+  # Another teacher and its recording, in the same places.
+  (whole / "teacher.json").write_text('{"sha256": "another"}')
+  with pytest.raises(CommandError, match="a student of another teacher"):
+    run_here(material, whole)
 
 
 def test_result_holds_measures_baselines_and_scores(material, tmp_path):

@@ -15,8 +15,9 @@ def constant(logits):
 class Countdown:
   """Environments whose game n lasts n + 1 steps and scores 1 at each."""
 
-  def __init__(self, game, count, seed):
+  def __init__(self, game, count, seed, max_episode_frames):
     del game, seed
+    assert max_episode_frames == 5 * 60 * 60
     self._lengths = np.arange(count) + 1
     self._ages = np.zeros(count, int)
 

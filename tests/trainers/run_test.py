@@ -13,7 +13,13 @@ from tensorboard.backend.event_processing.event_accumulator import (
   EventAccumulator,
 )
 
-from trainers import checkpoints, command_line, loop, regression
+from trainers import (
+  checkpoints,
+  command_line,
+  exit_codes,
+  loop,
+  regression,
+)
 from trainers.command_line import CommandError
 from trainers.run import NotFinite
 
@@ -249,6 +255,16 @@ def test_wrong_command_lines_give_one_sentence_and_code_two(tmp_path, capsys):
     assert line.startswith("error: ") and phrase in line, (case, line)
   assert a_file.read_text() == "mine"
   assert not os.path.exists(tmp_path / "run" / "config.json")
+
+
+def test_an_error_in_the_program_is_not_taken_for_an_infinite_loss(capsys):
+  def broken(argv):
+    raise KeyError("bug")
+
+  with pytest.raises(SystemExit) as end:
+    command_line.run_main(broken, [])
+  assert end.value.code == exit_codes.CRASHED
+  assert "KeyError: 'bug'" in capsys.readouterr().err
 
 
 def test_help_explains_every_flag_with_default_and_source(capsys):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -117,19 +118,36 @@ def test_the_command_starts_from_the_nearest_preset():
 
 
 def test_wrong_folders_give_one_sentence(runs, tmp_path):
-  with pytest.raises(CommandError, match="no run with a checkpoint"):
+  with pytest.raises(CommandError, match="no finished run"):
     report_again(tmp_path, tmp_path / "out")
   copy = tmp_path / "again"
-  (copy / "checkpoints" / "step_0000000100").mkdir(parents=True)
-  (copy / "config.json").write_text(
-    (runs / "breakout" / "config.json").read_text()
-  )
+  copy.mkdir()
+  for name in ("config.json", "finished.json"):
+    (copy / name).write_text((runs / "breakout" / name).read_text())
   (tmp_path / "breakout").symlink_to(runs / "breakout")
   with pytest.raises(CommandError, match="both play breakout"):
     report_again(tmp_path, tmp_path / "out")
   (copy / "config.json").write_text('{"method": "sobolev"}')
   with pytest.raises(CommandError, match="settings of a teacher's run"):
     report_again(tmp_path, tmp_path / "out")
+
+
+def test_a_run_that_is_not_finished_is_no_teacher_yet(runs, tmp_path, capsys):
+  half = tmp_path / "runs" / "pong"
+  shutil.copytree(runs / "breakout", half)
+  (half / "finished.json").unlink()
+  with pytest.raises(CommandError, match="no finished run"):
+    report_again(tmp_path / "runs", tmp_path / "out")
+  assert "pong is not finished and left out" in capsys.readouterr().err
+
+
+def test_a_damaged_last_checkpoint_is_not_shipped(runs, tmp_path):
+  shutil.copytree(runs / "breakout", tmp_path / "runs")
+  for folder in (tmp_path / "runs" / "checkpoints").iterdir():
+    shutil.rmtree(folder)
+  with pytest.raises(CommandError, match="of the last step is damaged"):
+    report_again(tmp_path / "runs", tmp_path / "out")
+  assert not list((tmp_path / "out").glob("*.npz"))
 
 
 def test_teachers_of_other_games_and_actions_are_refused(report, tmp_path):

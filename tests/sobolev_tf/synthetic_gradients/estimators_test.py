@@ -9,7 +9,6 @@ from sobolev_tf.networks.synthetic_gradient_modules import (
 )
 from sobolev_tf.synthetic_gradients import (
   DirectEstimator,
-  Estimate,
   LossCritic,
   Target,
   ZeroEstimator,
