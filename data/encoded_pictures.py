@@ -59,7 +59,40 @@ class EncodedPictures:
 
   def training_batch(self, step, size):
     """The batch of a step: x `[size, H, W, 3]` and one-hot y, float32."""
-    return next(self.training_batches(step, step + 1, size))
+    self._check_size(size)
+    chosen = self._choose(step, size)
+    encoded = [self._train.read(index) for index in chosen[0]]
+    try:
+      pictures, labels = self._decode_together(
+        tf.constant(encoded), tf.constant(chosen[1])
+      )
+    except tf.errors.InvalidArgumentError:
+      pictures, labels = self._pick_readable(
+        self._train, *chosen, self._training_picture, True
+      )
+    return _normalise(pictures), tf.one_hot(labels, self.num_classes)
+
+  @functools.cached_property
+  def _decode_together(self):
+    """Compiled once: a pipeline for each single batch would be built anew."""
+
+    @tf.function(
+      input_signature=[
+        tf.TensorSpec([None], tf.string),
+        tf.TensorSpec([None, 2], tf.int64),
+      ]
+    )
+    def decode(encoded, seeds):
+      return tf.map_fn(
+        lambda pair: self._training_picture(*pair),
+        (encoded, seeds),
+        fn_output_signature=(
+          tf.TensorSpec(self.image_shape, tf.uint8),
+          tf.TensorSpec([], tf.int64),
+        ),
+      )
+
+    return decode
 
   def training_batches(self, first, last, size):
     """Yields the batches of the steps from `first` to before `last`.
@@ -70,16 +103,19 @@ class EncodedPictures:
     Raises:
       ValueError: the batch is larger than the data set.
     """
-    if size > len(self._train):
-      raise ValueError(
-        f"a batch of {size} does not fit into {len(self._train)} training "
-        "pictures; lower --batch_size."
-      )
+    self._check_size(size)
     choose = functools.partial(self._choose, size=size)
     for x, labels in self._stream(
       self._train, choose, self._training_picture, first, last, True
     ):
       yield _normalise(x), tf.one_hot(labels, self.num_classes)
+
+  def _check_size(self, size):
+    if size > len(self._train):
+      raise ValueError(
+        f"a batch of {size} does not fit into {len(self._train)} training "
+        "pictures; lower --batch_size."
+      )
 
   def test_batches(self, size=100):
     """Yields the test pictures as (x, y), y `[size]` of integers."""

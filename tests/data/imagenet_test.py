@@ -82,6 +82,15 @@ def test_a_batch_depends_on_seed_and_step_alone(stored):
   assert np.any(whole[0][1] != whole[4][1])
 
 
+def test_a_single_batch_is_that_of_the_stream(stored):
+  data = open_stored(stored)
+  # Some of the first seven batches hold pictures that cannot be decoded.
+  for step, (x, y) in enumerate(data.training_batches(0, 7, 5)):
+    one_x, one_y = data.training_batch(step, 5)
+    np.testing.assert_array_equal(one_x, x)
+    np.testing.assert_array_equal(one_y, y)
+
+
 def test_every_test_picture_is_the_middle_of_its_file(stored, caplog):
   data = open_stored(stored)
   batches = list(data.test_batches(5))
