@@ -4,7 +4,7 @@
 #     smoke: two steps of every method at 224x224 on made-up pictures in
 #       ImageNet's form, and a table of memory and time; some minutes.
 #     desk: all methods on frames of games, 64x64, a quarter of the width;
-#       about three hours on two cores. It is not ImageNet. Writes
+#       about an hour on two cores. It is not ImageNet. Writes
 #       results/table1_games.
 #     paper: ImageNet, for a machine with GPUs; writes results/table1_imagenet.
 #       On paper: a run is 200,000 steps, in each of which a replica has 32
