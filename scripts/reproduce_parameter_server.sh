@@ -27,6 +27,9 @@ settings=(--preset="$PRESET" --dataset=digits --method=sobolev)
 for seed in ${SEEDS:-0 1 2}; do
   python -m trainers.synthetic_gradients "${settings[@]}" --num_replicas=1 \
     --seed="$seed" --workdir="$WORKDIR/one_process/seed_$seed"
+  python -m trainers.synthetic_gradients "${settings[@]}" --num_replicas=2 \
+    --estimator_updates=hogwild --seed="$seed" \
+    --workdir="$WORKDIR/mirrored/seed_$seed"
   for updates in sync async; do
     python -m trainers.local_cluster --workers=2 -- "${settings[@]}" \
       --main_updates="$updates" --seed="$seed" \

@@ -18,7 +18,7 @@ import numpy as np
 from trainers import command_line
 from trainers.paired_statistics import mean_and_deviation
 
-_ONE_PROCESS = "one process"
+_ONE_PROCESS, _MIRRORED = "one process", "mirrored"
 _STALENESS = ("staleness", "staleness_90", "staleness_most")
 _AGAIN = ("begun_again", "finished_again")
 
@@ -60,6 +60,7 @@ def read_runs(workdir):
     if "dataset" not in config:  # a student's, which has no accuracy
       continue
     result = _read_json(path)
+    alone = _MIRRORED if config["num_replicas"] > 1 else _ONE_PROCESS
     kind = Kind(
       config["dataset"],
       config["method"],
@@ -67,7 +68,7 @@ def read_runs(workdir):
       config["clutter"],
       config["learning_rate"],
       config["num_steps"],
-      config.get("main_updates", _ONE_PROCESS),
+      config.get("main_updates", alone),
       config["num_replicas"],
       result.get("workers", 1),
     )
@@ -76,8 +77,8 @@ def read_runs(workdir):
     raise command_line.CommandError(
       f"there is no finished run below {workdir}; train one first."
     )
-  # The one process first, then the rounds, then what waits for nobody.
-  order = (_ONE_PROCESS, "sync", "async")
+  # One process first, then the rounds, then what waits for nobody.
+  order = (_ONE_PROCESS, _MIRRORED, "sync", "async")
   return dict(
     sorted(
       runs.items(),

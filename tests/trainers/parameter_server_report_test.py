@@ -1,5 +1,6 @@
 """The report of the parameter server, from folders as runs leave them."""
 
+import csv
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from trainers import parameter_server_report as report
 from trainers.command_line import CommandError
 
 
-def write_run(folder, accuracy, seed, updates=None, workers=None):
+def write_run(folder, accuracy, seed, updates=None, workers=None, shares=1):
   folder.mkdir(parents=True)
   config = {
     "dataset": "digits",
@@ -17,7 +18,7 @@ def write_run(folder, accuracy, seed, updates=None, workers=None):
     "num_steps": 20,
     "clutter": 6,
     "learning_rate": 0.1,
-    "num_replicas": 2 if updates else 1,
+    "num_replicas": 2 if updates else shares,
     "seed": seed,
   }
   result = {"test_accuracy": accuracy}
@@ -37,6 +38,7 @@ def test_seeds_share_a_row_and_kinds_do_not(tmp_path):
   for seed, accuracy in ((0, 0.8), (1, 0.9)):
     write_run(tmp_path / f"async{seed}", accuracy, seed, "async", 2)
     write_run(tmp_path / f"one{seed}", accuracy, seed)
+  write_run(tmp_path / "mirrored", 0.75, 0, shares=2)
   write_run(tmp_path / "sync", 0.7, 0, "sync", 2)
   write_run(tmp_path / "sync4", 0.6, 0, "sync", 4)
   text = report.write_report(str(tmp_path), str(tmp_path / "out"))
@@ -44,13 +46,18 @@ def test_seeds_share_a_row_and_kinds_do_not(tmp_path):
   rows = text.splitlines()[2:]
   assert [row.split(" | ")[1] for row in rows] == [
     "one process",
+    "mirrored",
     "sync",
     "sync",
     "async",
   ]
   assert "| 1 | 1 | 85.0 ± 7.1 % | 2 |  |  |" in rows[0]
-  assert "| 2 | 4 | 60.0 % | 1 | 1.00, 2, 3 | 1 / 0 |" in rows[2]
-  assert "| 2 | 2 | 85.0 ± 7.1 % | 2 | 1.00, 2, 3 | 2 / 0 |" in rows[3]
+  assert "| 2 | 4 | 60.0 % | 1 | 1.00, 2, 3 | 1 / 0 |" in rows[3]
+  assert "| 2 | 2 | 85.0 ± 7.1 % | 2 | 1.00, 2, 3 | 2 / 0 |" in rows[4]
+  with open(tmp_path / "out" / "results.csv", newline="") as file:
+    table = list(csv.DictReader(file))
+  assert [row["seed"] for row in table] == ["0", "1", "0", "0", "0", "0", "1"]
+  assert table[-1]["staleness_most"] == "3" and not table[0]["staleness"]
 
 
 def test_no_run_is_one_sentence(tmp_path):
