@@ -206,7 +206,8 @@ def main(arguments=None):
     f"{timing.machine()}; medians of {given.rounds} rounds in turns.\n\n"
     + make_table(times, costs)
   )
-  timing.publish(text, given.output, "decoupled_step")
+  kind = "" if given.targets == "true" else f"_{given.targets}"
+  timing.publish(text, given.output, f"decoupled_step{kind}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import tensorflow as tf
 from sobolev_tf import labels as labels_lib
 from sobolev_tf import objective, weight_schedules
 from sobolev_tf.derivatives import derivatives
-from sobolev_tf.losses import LOSSES
 from sobolev_tf.network_model import NetworkModel
 from sobolev_tf.scaling import Scaling
 
@@ -148,9 +147,11 @@ class SobolevModel(NetworkModel):
       derivative_losses: the same for derivatives, one for all orders or a
         sequence with one per order.
       derivative_weights: one weight for all derivative orders, or a sequence
-        with one per order. A weight is a number, or a schedule of the
-        optimizer step: a `keras.optimizers.schedules.LearningRateSchedule` or
-        any callable of TensorFlow operations; the step is a float32 scalar.
+        with one per order. A weight is a number, a NumPy array `[*out, *in,
+        ...]` with one for each component (full derivatives only), or a
+        schedule of the optimizer step: a keras.optimizers.schedules
+        `LearningRateSchedule` or any callable of TensorFlow operations; the
+        step is a float32 scalar.
       **kwargs: of `keras.Model.compile`, except `loss_weights`; `jit_compile`
         is False unless it is True, also on GPUs (see `derivatives`).
 
@@ -162,19 +163,7 @@ class SobolevModel(NetworkModel):
         "SobolevModel has no loss_weights; use derivative_weights to weigh "
         "the derivatives against the value."
       )
-    if isinstance(derivative_losses, str):
-      derivative_losses = [derivative_losses] * self.order
-    losses = (loss, *derivative_losses)
-    if len(losses) != self.order + 1:
-      raise ValueError(
-        f"derivative_losses has {len(losses) - 1} entries for order "
-        f"{self.order}; give one name for all orders, or one per order."
-      )
-    for name in losses:
-      if name not in LOSSES:
-        raise ValueError(
-          f"losses must be among {', '.join(LOSSES)}, but one is {name!r}."
-        )
+    losses = objective.losses_per_order(loss, derivative_losses, self.order)
     weights = weight_schedules.one_per_order(derivative_weights, self.order)
     # Keras' "auto" would compile where there is a GPU.
     kwargs["jit_compile"] = kwargs.get("jit_compile", False) is True

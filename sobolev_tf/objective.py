@@ -12,7 +12,7 @@ from sobolev_tf.derivatives import (
 )
 from sobolev_tf.directions import random_directions
 from sobolev_tf.labels import label_name, match_labels
-from sobolev_tf.losses import sobolev_loss
+from sobolev_tf.losses import LOSSES, sobolev_loss
 
 
 class Comparison(typing.NamedTuple):
@@ -25,6 +25,36 @@ class Comparison(typing.NamedTuple):
   predicted: tuple
   target: tuple
   projected: bool
+
+
+def losses_per_order(loss, derivative_losses, order):
+  """Brings names of losses into one form.
+
+  Args:
+    loss: the value's, one of `LOSSES`.
+    derivative_losses: one for all derivative orders, or a sequence.
+    order: how many derivative orders there are.
+
+  Returns:
+    Tuple of `order` + 1 names, the value's first.
+
+  Raises:
+    ValueError: the wrong number of names, or one that is no loss.
+  """
+  if isinstance(derivative_losses, str):
+    derivative_losses = [derivative_losses] * order
+  losses = (loss, *derivative_losses)
+  if len(losses) != order + 1:
+    raise ValueError(
+      f"derivative_losses has {len(losses) - 1} entries for order {order}; "
+      "give one name for all orders, or one per order."
+    )
+  for name in losses:
+    if name not in LOSSES:
+      raise ValueError(
+        f"losses must be among {', '.join(LOSSES)}, but one is {name!r}."
+      )
+  return losses
 
 
 def compare(f, x, labels, scaling, order, max_order, value_shape, directions):
@@ -131,14 +161,18 @@ def example_losses(comparison, scaling, losses, weights, sample_weight=None):
     scaling: the `Scaling` that its units are of.
     losses: one name of `sobolev_loss` per order, the value first; more than
       the comparison has are ignored.
-    weights: the user's weights of the derivative orders.
+    weights: the user's weights of the derivative orders, numbers or
+      `[*out, *in, ...]`.
     sample_weight: None, or `[B]` or `[B, 1]`.
   """
   predicted, target, projected = comparison
   orders = len(predicted)
   of_value, of_derivatives = scaling.order_weights()
   combined = [of_value]
-  for loss, weight in zip(losses[1:orders], weights, strict=False):
+  for order, (loss, weight) in enumerate(
+    zip(losses[1:orders], weights, strict=False), start=1
+  ):
+    weight = _by_component(weight, predicted[order], projected)
     if projected and scaling.kind != "dml":
       # `sobolev_loss` sums over the axis of projections; Eq. (2) is an
       # expectation over them. ("dml" takes means over all axes already.)
@@ -159,6 +193,23 @@ def example_losses(comparison, scaling, losses, weights, sample_weight=None):
     example_weights=sample_weight,
     reduction="mean" if scaling.kind == "dml" else "sum",
   ).loss
+
+
+def _by_component(weight, predicted, projected):
+  """Brings a weight per component into the shape of a derivative."""
+  weight = tf.convert_to_tensor(weight, dtype_hint=predicted.dtype)
+  if not weight.shape.rank:
+    return weight
+  if projected:
+    raise ValueError(
+      "derivative_weights holds one weight per component, but with "
+      "num_projections components are mixed; give numbers, or match full "
+      "derivatives."
+    )
+  wanted = predicted.shape[1:]
+  if weight.shape.rank == wanted.rank - 1 and wanted[0] == 1:
+    return weight[tf.newaxis]  # one output, its axis left out
+  return weight
 
 
 def known_errors(comparison, scaling):

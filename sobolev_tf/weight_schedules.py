@@ -1,6 +1,5 @@
-"""Weights of the derivative losses: numbers, or functions of the step."""
+"""Weights of the derivative losses: numbers, arrays, functions of the step."""
 
-import math
 import numbers
 
 import keras
@@ -15,13 +14,14 @@ def one_per_order(weights, order):
 
   Args:
     weights: one weight for all derivative orders, or a sequence with one per
-      order, the first derivative first. A weight is a non-negative number, or
-      a schedule: a `keras.optimizers.schedules.LearningRateSchedule` or any
-      callable of the optimizer step, which it gets as a float32 scalar.
+      order, the first derivative first. A weight is a non-negative number, a
+      NumPy array with one for each component of a derivative, or a schedule: a
+      `keras.optimizers.schedules.LearningRateSchedule` or any callable of the
+      optimizer step, which it gets as a float32 scalar.
     order: how many derivative orders there are.
 
   Returns:
-    Tuple of `order` entries, each a float or a callable.
+    Tuple of `order` entries, each a float, an array or a callable.
 
   Raises:
     ValueError: the wrong number of weights, or something that is no weight.
@@ -43,13 +43,15 @@ def highest_active_order(weights):
   known when the training step is built.
   """
   return max(
-    (j for j, w in enumerate(weights, start=1) if callable(w) or w != 0),
+    (
+      j for j, w in enumerate(weights, start=1) if callable(w) or np.any(w != 0)
+    ),
     default=0,
   )
 
 
 def weight_at(weight, step, dtype):
-  """Evaluates a weight at an optimizer step: a scalar tensor of `dtype`."""
+  """Evaluates a weight at an optimizer step: a tensor of `dtype`."""
   if callable(weight):
     # As float32, in which `0.95**step` and `step / 1000` mean what they say.
     weight = weight(tf.cast(step, tf.float32))
@@ -75,14 +77,14 @@ def serialize_weights(weights):
 def _checked(weight):
   if callable(weight):
     return weight
-  scalar = isinstance(weight, np.ndarray) and weight.ndim == 0
-  if not (isinstance(weight, numbers.Real) or scalar):
+  is_array = isinstance(weight, np.ndarray) and weight.dtype.kind in "fiu"
+  if not (isinstance(weight, numbers.Real) or is_array):
     raise ValueError(
-      "derivative_weights must be numbers or callables of the step, but one "
-      f"is {weight!r}."
+      "derivative_weights must be numbers, NumPy arrays or callables of the "
+      f"step, but one is {weight!r}."
     )
-  if not math.isfinite(weight) or weight < 0:
+  if not np.all(np.isfinite(weight)) or np.any(weight < 0):
     raise ValueError(
       f"derivative_weights must be finite and at least 0, but one is {weight}."
     )
-  return float(weight)
+  return np.array(weight, float) if np.ndim(weight) else float(weight)

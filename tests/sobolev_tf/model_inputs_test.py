@@ -126,6 +126,33 @@ def test_weights_of_single_labels_are_refused(place):
     calls[place]()
 
 
+@pytest.mark.parametrize("shape", [(2,), (1, 2)])
+def test_single_components_can_be_weighed(shape, tmp_path):
+  model = _fitted(derivative_weights=np.reshape([3.0, 0.0], shape))
+  x, y, dy = _labelled()
+  found = model.evaluate(x, (y, dy), verbose=0, return_dict=True)
+  values, slopes = model.predict_with_derivatives(x)
+  expected = np.mean((values[:, 0] - y) ** 2)
+  expected += 3 * np.mean((slopes[:, 0, 0] - dy[:, 0]) ** 2)
+  np.testing.assert_allclose(found["loss"], expected, rtol=1e-5)
+  model.save(tmp_path / "model.keras")
+  again = keras.models.load_model(tmp_path / "model.keras")
+  loss = again.evaluate(x, (y, dy), verbose=0, return_dict=True)["loss"]
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_weights_of_components_that_are_not_there_are_refused():
+  x, y, dy = _labelled()
+  with pytest.raises(ValueError, match="have shape"):
+    _fitted(derivative_weights=np.ones([3]))
+  model = SobolevModel(_network(), num_projections=1)
+  model.compile("sgd", derivative_weights=np.ones([2]))
+  with pytest.raises(ValueError, match="components are mixed"):
+    model.fit(x, (y, dy), verbose=0)
+  with pytest.raises(ValueError, match="at least 0"):
+    model.compile("sgd", derivative_weights=np.array([1.0, -1.0]))
+
+
 def test_weights_keep_the_digits_of_float64():
   assert weight_schedules.weight_at(0.3, 0, tf.float64).numpy() == 0.3
 
