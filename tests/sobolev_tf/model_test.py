@@ -560,7 +560,7 @@ def test_a_sinusoid_from_four_points_needs_their_slopes(weight):
     ({"derivative_weights": [1]}, "1 entries for order 2"),
     ({"derivative_weights": -1}, "at least 0"),
     ({"derivative_weights": float("nan")}, "finite"),
-    ({"derivative_weights": "a"}, "numbers or callables"),
+    ({"derivative_weights": "a"}, "arrays or callables"),
     ({"loss_weights": [1, 2]}, "use derivative_weights"),
   ],
 )
