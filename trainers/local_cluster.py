@@ -30,6 +30,7 @@ _TRAINER = "trainers.parameter_server"
 _WORKDIR = os.path.join("runs", "local_cluster")
 _POLL = 0.1
 _SAVING = 90.0  # seconds that a chief gets to save
+_GRACE = 5.0  # seconds that anybody else gets to end
 _MOST_STARTS = 20  # of one member in a row, then something is wrong with it
 _STEADY = 600.0  # who lived so long does not start in a row
 _PAUSE = 0.5  # before a member is started again
@@ -96,6 +97,7 @@ class Supervisor:
     self._members = members
     self._chief = next(m for m in members if m.role == "chief")
     self._signals = 0
+    self._grace = _GRACE  # of a chief, which may have nothing to save yet
 
   def run(self):
     """Runs the cluster.
@@ -157,6 +159,7 @@ class Supervisor:
     if is_chief and code != exit_codes.LOST and 0 <= code < 128:
       return code
     if member.starts >= _MOST_STARTS:
+      self._grace = _SAVING
       raise CommandError(
         f"{member.name} was started {member.starts} times and ended with code "
         f"{code}; see {member.log}."
@@ -176,7 +179,7 @@ class Supervisor:
     for member in reversed(self._members):
       if member.process is not None:
         is_chief = member is self._chief
-        member.stop(signal.SIGTERM, _SAVING if is_chief else 5)
+        member.stop(signal.SIGTERM, self._grace if is_chief else _GRACE)
 
   def _on_signal(self, number, frame):
     del number, frame
