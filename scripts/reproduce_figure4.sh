@@ -11,8 +11,9 @@
 #   TEACHERS=DIR              GAME.npz of each (default: results/teachers)
 #   RECORDINGS=DIR            (default: runs/recordings)
 #   WORKDIR=DIR               training runs (default: runs/figure4_$PRESET)
-#   OUTPUT=DIR                table and figures (default: results/figure4; the
-#                             smoke preset writes into WORKDIR instead)
+#   OUTPUT=DIR                table and figures (default: results/figure4 for
+#                             desk, results/figure4_paper for paper, WORKDIR
+#                             for smoke)
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -25,12 +26,12 @@ TEACHERS="${TEACHERS:-$ROOT/results/teachers}"
 RECORDINGS="${RECORDINGS:-$ROOT/runs/recordings}"
 NUM_FRAMES=100000
 EPISODES=30
-# As many trials for each method: the learning rates of SM §3 in quarters of a
-# decade, or three of them with three weights.
-ALL_RATES=1e-5,1.8e-5,3.2e-5,5.6e-5,1e-4,1.8e-4,3.2e-4,5.6e-4,1e-3
-SOME_RATES=1e-4,3.2e-4,1e-3
-ALPHAS=0.01,0.1,1
-NOISES=0.01,0.03,0.1
+# As many trials for each method: the learning rates of SM §3 in sevenths of two
+# decades, or two rates that suit the number of updates with four weights.
+ALL_RATES=1e-5,1.9e-5,3.7e-5,7.2e-5,1.4e-4,2.7e-4,5.2e-4,1e-3
+SOME_RATES=3.2e-4,1e-3
+ALPHAS=0.001,0.01,0.1,1
+NOISES=0.003,0.01,0.03,0.1
 SEARCHED_PERCENTAGE=10
 CONTROLLED_PERCENTAGE=5
 VALIDATION_SHARE=0.2
@@ -43,7 +44,11 @@ case "$PRESET" in
     RECORDINGS="$WORKDIR/recordings"
     OUTPUT="${OUTPUT:-$WORKDIR/report}"
     ;;
-  desk | paper) OUTPUT="${OUTPUT:-$ROOT/results/figure4}" ;;
+  desk) OUTPUT="${OUTPUT:-$ROOT/results/figure4}" ;;
+  paper)
+    SOME_RATES=1e-4,3.2e-4
+    OUTPUT="${OUTPUT:-$ROOT/results/figure4_paper}"
+    ;;
   *) fail "PRESET is $PRESET; use smoke, desk or paper." ;;
 esac
 
