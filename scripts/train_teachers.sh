@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains the Atari teachers, lets them play 30 games and writes
 # results/teachers: GAME.npz, its card GAME.json, a table and the curves. About
-# 45 minutes per game on 2 idle cores in desk; run it again to resume.
+# 55 minutes per game on 2 idle cores in desk; run it again to resume.
 #   GAME=pong,...             (default: pong,breakout,space_invaders)
 #   PRESET=smoke|desk|paper   (default: desk)
 #   WORKDIR=DIR               runs, one folder per game (default: runs/teachers
