@@ -30,7 +30,7 @@ _TRAINER = "trainers.parameter_server"
 _WORKDIR = os.path.join("runs", "local_cluster")
 _POLL = 0.1
 _SAVING = 90.0  # seconds that a chief gets to save
-_GRACE = 5.0  # seconds that anybody else gets to end
+_GRACE = 5.0  # seconds that anybody gets to end
 _MOST_STARTS = 20  # of one member in a row, then something is wrong with it
 _STEADY = 600.0  # who lived so long does not start in a row
 _PAUSE = 0.5  # before a member is started again
@@ -97,7 +97,6 @@ class Supervisor:
     self._members = members
     self._chief = next(m for m in members if m.role == "chief")
     self._signals = 0
-    self._grace = _GRACE  # of a chief, which may have nothing to save yet
 
   def run(self):
     """Runs the cluster.
@@ -128,6 +127,11 @@ class Supervisor:
           if outcome is not None:
             return outcome
       time.sleep(_POLL)
+    self._save()
+    return _as_exit_code(self._chief.process.returncode)
+
+  def _save(self):
+    """Lets the chief save and end."""
     _say("Stopping; the chief saves.")
     self._chief.process.send_signal(signal.SIGTERM)
     deadline = time.monotonic() + _SAVING
@@ -137,7 +141,6 @@ class Supervisor:
         self._chief.process.kill()
         self._chief.process.wait()
       time.sleep(_POLL)
-    return _as_exit_code(self._chief.process.returncode)
 
   def _on_exit(self, member, code):
     """Starts a member again.
@@ -159,7 +162,7 @@ class Supervisor:
     if is_chief and code != exit_codes.LOST and 0 <= code < 128:
       return code
     if member.starts >= _MOST_STARTS:
-      self._grace = _SAVING
+      self._save()
       raise CommandError(
         f"{member.name} was started {member.starts} times and ended with code "
         f"{code}; see {member.log}."
@@ -178,8 +181,7 @@ class Supervisor:
   def _end(self):
     for member in reversed(self._members):
       if member.process is not None:
-        is_chief = member is self._chief
-        member.stop(signal.SIGTERM, self._grace if is_chief else _GRACE)
+        member.stop(signal.SIGTERM, _GRACE)
 
   def _on_signal(self, number, frame):
     del number, frame
