@@ -183,3 +183,62 @@ def test_training_through_many_outputs_gives_the_gradient_of_each():
     strict=True,
   ):
     np.testing.assert_allclose(mine, exact, rtol=1e-10, atol=1e-12)
+
+
+def test_scaling_is_fitted_to_the_training_part_alone():
+  x, y, dy = _labelled(count=20)
+  model = SobolevModel(_network(), scaling="standard")
+  model.compile("sgd")
+  model.fit(x, (y, dy), validation_split=0.25, verbose=0)
+  np.testing.assert_allclose(
+    model.scaling.x_mean, x[:15].mean(axis=0), rtol=1e-5
+  )
+  model.fit(10 * x, (y, dy), verbose=0)  # A second fit leaves it alone.
+  np.testing.assert_allclose(
+    model.scaling.x_mean, x[:15].mean(axis=0), rtol=1e-5
+  )
+
+
+def test_a_data_set_gives_the_same_training_as_arrays(float64):
+  x, y, dy = _labelled(count=10)
+  weight = np.linspace(0.5, 2, 10)
+  data = tf.data.Dataset.from_tensor_slices((x, (y, dy), weight)).batch(4)
+  models = []
+  for _ in range(2):
+    keras.utils.set_random_seed(0)
+    models.append(SobolevModel(_network(), scaling="dml"))
+    models[-1].compile(keras.optimizers.SGD(0.01))
+    models[-1](x)
+  models[0].fit(
+    x,
+    (y, dy),
+    sample_weight=weight,
+    batch_size=4,
+    shuffle=False,
+    epochs=2,
+    verbose=0,
+  )
+  models[1].fit(data, validation_data=data, epochs=2, verbose=0)
+  for one, other in zip(models[0].weights, models[1].weights, strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_an_endless_data_set_needs_a_number_of_steps():
+  x, y, dy = _labelled()
+  data = tf.data.Dataset.from_tensor_slices((x, (y, dy))).batch(4).repeat()
+  model = SobolevModel(_network(), scaling="standard")
+  model.compile("sgd")
+  with pytest.raises(ValueError, match="endless"):
+    model.adapt(data)
+  model.fit(data, steps_per_epoch=3, verbose=0)
+  np.testing.assert_allclose(model.scaling.x_mean, x.mean(axis=0), rtol=1e-5)
+
+
+def test_a_generator_needs_a_scaling_that_is_fitted_before():
+  x, y, dy = _labelled()
+  model = SobolevModel(_network(), scaling="standard")
+  model.compile("sgd")
+  with pytest.raises(ValueError, match="generator, .* call adapt"):
+    model.fit((batch for batch in [(x, (y, dy))]), verbose=0)
+  model.adapt(x, (y, dy))
+  model.fit((batch for batch in [(x, (y, dy))]), verbose=0)

@@ -1,3 +1,5 @@
+"""One training step of `SobolevModel`: its loss, labels and weights."""
+
 import keras
 import numpy as np
 import pytest
@@ -9,32 +11,17 @@ from sobolev_tf.model import SobolevModel
 _HIDDEN = 5
 
 
-@pytest.fixture
-def float64():
-  keras.config.set_floatx("float64")  # Of arrays that fit is given.
-  keras.config.set_dtype_policy("float64")
-  yield
-  keras.config.set_floatx("float32")
-  keras.config.set_dtype_policy("float32")
-
-
-def _keras_network(outputs=1, hidden=_HIDDEN, layers=1, decay=0.0):
-  penalty = keras.regularizers.L2(decay) if decay else None
-  hidden_layers = [
-    keras.layers.Dense(
-      hidden,
-      "tanh",
-      kernel_initializer=keras.initializers.GlorotUniform(seed=layer),
-      kernel_regularizer=penalty,
-    )
-    for layer in range(layers)
-  ]
-  last = keras.layers.Dense(
-    outputs,
-    kernel_initializer=keras.initializers.GlorotUniform(seed=9),
-    kernel_regularizer=penalty,
+def _keras_network(outputs=1):
+  return keras.Sequential(
+    [
+      keras.layers.Dense(
+        units,
+        activation,
+        kernel_initializer=keras.initializers.GlorotUniform(seed=units),
+      )
+      for units, activation in ((_HIDDEN, "tanh"), (outputs, None))
+    ]
   )
-  return keras.Sequential([*hidden_layers, last])
 
 
 class Tanh64(snt.Module):
@@ -366,106 +353,6 @@ def test_trainable_batch_normalization_is_refused():
   model.fit(x, (y, dy), verbose=0)
 
 
-def test_projections_of_one_output_are_the_full_first_derivative(float64):
-  x, y, dy, _ = _labelled()
-  full = _one_step(SobolevModel(_keras_network()), x, (y, dy))
-  projected = _one_step(
-    SobolevModel(_keras_network(), num_projections=3), x, (y, dy)
-  )
-  for one, other in zip(full, projected, strict=True):
-    np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
-
-
-def test_projections_repeat_with_the_seed_and_change_with_the_step():
-  x, y, dy, d2y = _labelled()
-  losses = []
-  for seed in (3, 3, 4):
-    model = SobolevModel(
-      _keras_network(), order=2, num_projections=1, seed=seed
-    )
-    model.compile(keras.optimizers.SGD(0.0))
-    history = model.fit(x, (y, dy, d2y), shuffle=False, epochs=2, verbose=0)
-    losses.append(history.history["loss"])
-    one, two = (model.evaluate(x, (y, dy, d2y), verbose=0) for _ in range(2))
-    assert one == two
-  assert losses[0] == losses[1] != losses[2]
-  assert losses[0][0] != losses[0][1]
-
-
-def test_many_projections_approach_the_mean_over_directions(float64):
-  x, y, dy, d2y = _labelled()
-  labels = (np.stack([y, 2 * y], 1), np.stack([dy, 2 * dy], 1))
-  losses = []
-  for num_projections in (None, 2000):
-    model = SobolevModel(
-      _keras_network(outputs=2), num_projections=num_projections
-    )
-    model.compile("sgd")
-    model(x[:1])
-    logs = model.evaluate(x, labels, verbose=0, return_dict=True)
-    losses.append(logs["loss"] - 2 * logs["value_mse"])
-    losses.append(logs["d1_mse"])
-  # E<v, e>^2 = |e|^2 / 2 for two outputs; the metric makes up for that.
-  np.testing.assert_allclose(losses[2], losses[0] / 2, rtol=0.05)
-  np.testing.assert_allclose(losses[3], losses[1], rtol=0.05)
-
-
-def test_scaling_is_fitted_to_the_training_part_alone():
-  x, y, dy, _ = _labelled(count=20)
-  model = SobolevModel(_keras_network(), scaling="standard")
-  model.compile("sgd")
-  model.fit(x, (y, dy), validation_split=0.25, verbose=0)
-  np.testing.assert_allclose(
-    model.scaling.x_mean, x[:15].mean(axis=0), rtol=1e-5
-  )
-  model.fit(10 * x, (y, dy), verbose=0)  # A second fit leaves it alone.
-  np.testing.assert_allclose(
-    model.scaling.x_mean, x[:15].mean(axis=0), rtol=1e-5
-  )
-
-
-def test_a_data_set_gives_the_same_training_as_arrays(float64):
-  x, y, dy, _ = _labelled(count=10)
-  weight = np.linspace(0.5, 2, 10)
-  data = tf.data.Dataset.from_tensor_slices((x, (y, dy), weight)).batch(4)
-  models = [SobolevModel(_keras_network(), scaling="dml") for _ in range(2)]
-  for model in models:
-    model.compile(keras.optimizers.SGD(0.01))
-  models[0].fit(
-    x,
-    (y, dy),
-    sample_weight=weight,
-    batch_size=4,
-    shuffle=False,
-    epochs=2,
-    verbose=0,
-  )
-  models[1].fit(data, validation_data=data, epochs=2, verbose=0)
-  for one, other in zip(models[0].weights, models[1].weights, strict=True):
-    np.testing.assert_allclose(one, other, rtol=1e-12)
-
-
-def test_an_endless_data_set_needs_a_number_of_steps():
-  x, y, dy, _ = _labelled()
-  data = tf.data.Dataset.from_tensor_slices((x, (y, dy))).batch(4).repeat()
-  model = SobolevModel(_keras_network(), scaling="standard")
-  model.compile("sgd")
-  with pytest.raises(ValueError, match="endless"):
-    model.adapt(data)
-  model.fit(data, steps_per_epoch=3, verbose=0)
-  np.testing.assert_allclose(model.scaling.x_mean, x.mean(axis=0), rtol=1e-5)
-
-
-def test_a_generator_needs_a_scaling_that_is_fitted_before():
-  x, y, dy, _ = _labelled()
-  model = SobolevModel(_keras_network(), scaling="standard")
-  model.compile("sgd")
-  with pytest.raises(ValueError, match="generator, .* call adapt"):
-    model.fit((batch for batch in [(x, (y, dy))]), verbose=0)
-  model.adapt(x, (y, dy))
-  model.fit((batch for batch in [(x, (y, dy))]), verbose=0)
-
-
 @pytest.mark.parametrize("network", ["keras", "sonnet"])
 def test_compiled_loops_train_as_single_steps_do(network, float64):
   x, y, dy, _ = _labelled(count=10)
@@ -484,72 +371,6 @@ def test_compiled_loops_train_as_single_steps_do(network, float64):
     trained.append(model.get_weights())
   for one, other in zip(*trained, strict=True):
     np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-10)
-
-
-def test_compiled_projections_repeat_and_learn(float64):
-  x, y, dy, _ = _labelled(count=4)
-  losses = []
-  for _ in range(2):
-    model = SobolevModel(_keras_network(), num_projections=1)
-    model.compile(keras.optimizers.Adam(0.02), jit_compile=True)
-    history = model.fit(x, (y, dy), shuffle=False, epochs=30, verbose=0)
-    losses.append(history.history["loss"])
-  assert losses[0] == losses[1]
-  assert np.mean(losses[0][-10:]) < 0.9 * np.mean(losses[0][:10])
-
-
-def _r2(predicted, y):
-  return 1 - np.mean((predicted - y) ** 2) / np.var(y)
-
-
-def _fitted(network, x, labels, epochs, weight=1.0):
-  """Trains on data that is repeated inside compiled loops."""
-  model = SobolevModel(network, scaling="standard")
-  rate = keras.optimizers.schedules.CosineDecay(0.01, epochs)
-  model.compile(
-    keras.optimizers.Adam(rate),
-    derivative_weights=weight,
-    steps_per_execution=100,
-    jit_compile=True,
-  )
-  x, labels = x.astype("f"), tuple(label.astype("f") for label in labels)
-  data = tf.data.Dataset.from_tensors((x, labels)).repeat(epochs)
-  model.adapt(x, labels)
-  model.fit(data, verbose=0)
-  return model
-
-
-def test_rosenbrock_is_learnt_from_nine_points_with_gradients():
-  axis = np.linspace(-2, 2, 3)
-  x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape([9, 2])
-  axis = np.linspace(-2, 2, 15)
-  test_x = np.stack(np.meshgrid(axis, axis), axis=-1).reshape([-1, 2])
-
-  def value(x):
-    return 100 * (x[:, 1] - x[:, 0] ** 2) ** 2 + (x[:, 0] - 1) ** 2
-
-  valley = x[:, 1] - x[:, 0] ** 2
-  dy = np.stack(
-    [-400 * x[:, 0] * valley + 2 * (x[:, 0] - 1), 200 * valley], axis=1
-  )
-  network = _keras_network(hidden=12, layers=2, decay=3e-3)
-  model = _fitted(network, x, (value(x), dy), epochs=1500)
-  assert _r2(model.predict(test_x, verbose=0)[:, 0], value(test_x)) > 0.98
-
-
-@pytest.mark.parametrize("weight", [0, 1])
-def test_a_sinusoid_from_four_points_needs_their_slopes(weight):
-  x = np.linspace(-np.pi, np.pi, 4)[:, None]
-  test_x = np.linspace(-np.pi, np.pi, 100)[:, None]
-
-  def wave(x):
-    return x * np.sin(x)
-
-  labels = wave(x)[:, 0], np.sin(x) + x * np.cos(x)
-  network = _keras_network(hidden=12)
-  model = _fitted(network, x, labels, epochs=2000, weight=weight)
-  r2 = _r2(model.predict(test_x, verbose=0), wave(test_x))
-  assert r2 > 0.95 if weight else r2 < 0.5
 
 
 @pytest.mark.parametrize(
@@ -576,21 +397,3 @@ def test_construction_names_what_it_cannot_use():
     SobolevModel(_keras_network(), order=0)
   with pytest.raises(ValueError, match="nothing to adapt"):
     SobolevModel(_keras_network()).adapt(np.zeros([1, 2]))
-
-
-def test_the_example_of_the_documentation_works():
-  x = np.random.default_rng(0).uniform(-1, 1, [200, 2])
-  y = np.sin(3 * x[:, 0]) * x[:, 1]
-  dy = np.stack(
-    [3 * np.cos(3 * x[:, 0]) * x[:, 1], np.sin(3 * x[:, 0])], axis=1
-  )
-  network = _keras_network(hidden=64, layers=2)
-  model = SobolevModel(network, scaling="standard")
-  model.compile(keras.optimizers.Adam(3e-3), derivative_weights=1.0)
-  model.fit(x, (y, dy), epochs=100, verbose=0)
-  y_new, dy_new = model.predict_with_derivatives([[0.5, 0.5]])
-  assert y_new.shape == (1, 1) and dy_new.shape == (1, 1, 2)
-  np.testing.assert_allclose(y_new, [[np.sin(1.5) / 2]], atol=0.05)
-  np.testing.assert_allclose(
-    dy_new, [[[1.5 * np.cos(1.5), np.sin(1.5)]]], atol=0.2
-  )
