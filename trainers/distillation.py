@@ -29,7 +29,7 @@ from trainers.distillation_learner import Learner
 from trainers.distillation_objective import Objective
 
 _STEPS_PER_CHECK = 50  # reading the loss makes the processor wait
-_DISTANCE_FRAMES = 200  # the gradients of more would need much memory
+_GRADIENT_FRAMES = 200  # the gradients of more would need much memory
 
 
 @functools.lru_cache(maxsize=1)
@@ -180,12 +180,12 @@ def conclude(config, learner, lessons, check=lambda: None):
 
   `check` is called now and then and may raise, to stop.
   """
-  count = min(_DISTANCE_FRAMES, len(lessons.held_out))
+  count = min(_GRADIENT_FRAMES, len(lessons.held_out))
   spread = np.linspace(0, len(lessons.held_out) - 1, count).astype(int)
   frames = lessons.frames(lessons.held_out[spread])
   return {
     **evaluate(config, learner, lessons),
-    "gradient_distance": learner.gradient_distance(*frames),
+    **learner.compare_gradients(*frames),
     **lessons.baselines()._asdict(),
     "num_train": len(lessons.train),
     "num_held_out": len(lessons.held_out),

@@ -6,7 +6,6 @@ from sobolev_tf.distillation import (
   action_prediction_error,
   kl_divergence,
   policy_directions,
-  policy_distillation_loss,
   projected_policy_gradient,
 )
 from sobolev_tf.networks.atari import (
@@ -123,15 +122,40 @@ class Learner:
     return error / count, divergence / count
 
   @tf.function(reduce_retracing=True)
-  def _distance(self, frames, teacher_logits):
+  def _projected_gradients(self, frames, teacher_logits):
     x = frames_to_blocks(frames)
     v = policy_directions(teacher_logits, _TEST_SEED)
-    return policy_distillation_loss(
-      projected_policy_gradient(self.student.from_blocks, x, v),
-      projected_policy_gradient(self._teacher.from_blocks, x, v),
-    ).gradient_distance
+    return [
+      tf.reshape(
+        projected_policy_gradient(network.from_blocks, x, v)[1],
+        [tf.shape(x)[0], -1],
+      )
+      for network in (self.student, self._teacher)
+    ]
 
-  def gradient_distance(self, frames, teacher_logits):
-    """The objective's second term on held-out frames, whatever the loss was."""
-    distance = self._distance(tf.constant(frames), teacher_logits)
-    return float(tf.reduce_mean(distance))
+  def compare_gradients(self, frames, teacher_logits):
+    """The projected gradients of both policies on held-out frames.
+
+    Args:
+      frames: uint8 `[N, 84, 84, 4]`.
+      teacher_logits: what the teacher said to them, `[N, A]`.
+
+    Returns:
+      dict of means over the frames, along one direction each:
+      `gradient_distance`, the objective's second term; `gradient_cosine`
+      between student and teacher; `teacher_gradient_norm`, which is the
+      distance of a student that sees nothing.
+    """
+    student, teacher = self._projected_gradients(
+      tf.constant(frames), teacher_logits
+    )
+    norm = tf.norm(teacher, axis=1)
+    cosine = tf.math.divide_no_nan(
+      tf.reduce_sum(student * teacher, axis=1), tf.norm(student, axis=1) * norm
+    )
+    measured = {
+      "gradient_distance": tf.norm(student - teacher, axis=1),
+      "gradient_cosine": cosine,
+      "teacher_gradient_norm": norm,
+    }
+    return {name: float(tf.reduce_mean(v)) for name, v in measured.items()}

@@ -21,6 +21,8 @@ _MEASURES = ("test_error", "test_kl")
 _NUMBERS = (
   *_MEASURES,
   "gradient_distance",
+  "gradient_cosine",
+  "teacher_gradient_norm",
   "majority_error",
   "teacher_entropy",
   "num_train",
@@ -169,7 +171,8 @@ def make_all_rows(runs):
     "learning rate",
     "error %",
     "KL",
-    "gradient distance",
+    "gradients' distance (teacher's norm)",
+    "gradients' cosine",
     "score, greedy (teacher)",
     "score, sampled (teacher)",
     "seeds",
@@ -188,7 +191,8 @@ def make_all_rows(runs):
         f"{config.learning_rate:.3g}",
         _spread(values(group, "test_error"), 100, 2),
         _spread(values(group, "test_kl"), 1, 4),
-        _spread(values(group, "gradient_distance"), 1, 3),
+        _distance(group),
+        _spread(values(group, "gradient_cosine"), 1, 3),
         _play(group, "greedy"),
         _play(group, "sampled"),
         str(sum(run.result is not None for run in group)),
@@ -196,6 +200,13 @@ def make_all_rows(runs):
       ]
     )
   return _markdown(columns, rows)
+
+
+def _distance(group):
+  """Distance from the teacher's gradients, and how long those are."""
+  norms = list(values(group, "teacher_gradient_norm").values())
+  text = _spread(values(group, "gradient_distance"), 1, 2)
+  return f"{text} ({np.mean(norms):.2f})" if norms else text
 
 
 def _play(group, way):

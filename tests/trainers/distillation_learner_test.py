@@ -20,7 +20,7 @@ from sobolev_tf.networks.atari import (
   frames_to_input,
 )
 from trainers.distillation_config import METHODS, Config
-from trainers.distillation_learner import Learner
+from trainers.distillation_learner import _TEST_SEED, Learner
 from trainers.distillation_objective import Objective
 
 A = 4
@@ -242,3 +242,35 @@ def test_measures_weigh_every_frame_alike(teacher, frames, logits):
   error = np.mean(np.argmax(student, axis=1) != np.argmax(logits, axis=1))
   kl = np.mean(kl_divergence(student, logits))
   np.testing.assert_allclose(whole, [error, kl], rtol=1e-4)
+
+
+def test_gradients_are_compared_frame_by_frame(
+  eagerly, teacher, frames, logits
+):
+  learner = build(teacher)
+  found = learner.compare_gradients(frames, logits)
+  s, v = frames_to_input(frames), policy_directions(logits, _TEST_SEED)
+  pair = [
+    np.reshape(projected_policy_gradient(network, s, v)[1], [5, -1])
+    for network in (learner.student, teacher)
+  ]
+  norms = [np.sqrt(np.sum(g**2, axis=1)) for g in pair]
+  distance = np.sqrt(np.sum((pair[0] - pair[1]) ** 2, axis=1))
+  cosine = np.sum(pair[0] * pair[1], axis=1) / (norms[0] * norms[1])
+  expected = {
+    "gradient_distance": np.mean(distance),
+    "gradient_cosine": np.mean(cosine),
+    "teacher_gradient_norm": np.mean(norms[1]),
+  }
+  assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_student_that_sees_nothing_is_as_far_as_the_teachers_norm(
+  eagerly, teacher, frames, logits
+):
+  learner = build(teacher)
+  for variable in learner.student.variables:
+    variable.assign(tf.zeros_like(variable))
+  found = learner.compare_gradients(frames, logits)
+  assert found["gradient_cosine"] == 0
+  assert found["gradient_distance"] == found["teacher_gradient_norm"] > 0

@@ -36,6 +36,8 @@ def write_run(folder, error, kl, played=None, **changes):
   result = {
     **dict(zip(names, (error, kl), strict=True)),
     "gradient_distance": 0.25,
+    "gradient_cosine": 0.5,
+    "teacher_gradient_norm": 0.75,
     "majority_error": 0.6,
     "teacher_entropy": 1.2,
     "num_train": 100,
@@ -108,8 +110,13 @@ def test_report_answers_each_sentence_of_the_paper(runs, tmp_path):
 
 def test_report_lists_controls_scores_and_unfinished_runs(runs, tmp_path):
   text = distillation_report.write_report(runs, tmp_path / "output")
-  assert cells(text, "breakout", "1", "sobolev")[8] == "12.0 ± 2.8 (20.0)"
-  assert cells(text, "pong", "1", "sobolev")[10:] == ["3", "1"]
+  row = cells(text, "breakout", "1", "sobolev")
+  assert row[7:10] == [
+    "0.25 ± 0.00 (0.75)",
+    "0.500 ± 0.000",
+    "12.0 ± 2.8 (20.0)",
+  ]
+  assert cells(text, "pong", "1", "sobolev")[11:] == ["3", "1"]
   assert cells(text, "pong", "1", "noise")[3:7] == [
     "-",
     "0.00032",
