@@ -324,7 +324,8 @@ def split(recording, percentage, validation_share=0.0, reserved_percentage=0.0):
       `episode_starts`.
     percentage: above 0 and below 100.
     validation_share: share of the training frames, their last ones, to choose
-      settings by. It begins at an episode's start where one is near.
+      settings by. Both parts end at an episode's border where one is near;
+      where none is, the rest of the episode that is cut belongs to nobody.
     reserved_percentage: nothing before this percentage is tested on, so that
       several percentages have the same test episodes, and a search among the
       reserved frames has seen none of them.
@@ -354,12 +355,15 @@ def split(recording, percentage, validation_share=0.0, reserved_percentage=0.0):
       f"{percentage:g} % of {total} frames are none; raise the percentage, or "
       "record more frames."
     )
-  wanted = border - round(border * validation_share)
+  end = first = border - round(border * validation_share)
   if validation_share:
-    near = starts[np.abs(starts - wanted) <= border * validation_share / 2]
-    near = near[(near > 0) & (near < border)]
+    inner = starts[(starts > 0) & (starts < border)]
+    reach = border * min(validation_share, 1 - validation_share) / 2
+    near = inner[np.abs(inner - end) <= reach]
     if len(near):
-      wanted = near[np.argmin(np.abs(near - wanted))]
+      end = first = near[np.argmin(np.abs(near - end))]
+    elif np.any(inner > end):
+      first = inner[inner > end][0]
   return Split(
-    np.arange(wanted), np.arange(wanted, border), np.arange(later[0], total)
+    np.arange(end), np.arange(first, border), np.arange(later[0], total)
   )

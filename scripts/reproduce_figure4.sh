@@ -26,26 +26,28 @@ TEACHERS="${TEACHERS:-$ROOT/results/teachers}"
 RECORDINGS="${RECORDINGS:-$ROOT/runs/recordings}"
 NUM_FRAMES=100000
 EPISODES=30
-# As many trials for each method: the learning rates of SM §3 in sevenths of two
-# decades, or two rates that suit the number of updates with four weights.
-ALL_RATES=1e-5,1.9e-5,3.7e-5,7.2e-5,1.4e-4,2.7e-4,5.2e-4,1e-3
-SOME_RATES=3.2e-4,1e-3
-ALPHAS=0.001,0.01,0.1,1
-NOISES=0.003,0.01,0.03,0.1
+# As many trials for each method: learning rates of SM §3, or one that suits the
+# number of updates with as many weights.
+ALL_RATES=3.2e-5,1e-4,3.2e-4,1e-3
+SOME_RATES=1e-3
+ALPHAS=0.003,0.03,0.3,3
+NOISES=0.001,0.003,0.01,0.03
 SEARCHED_PERCENTAGE=10
+# Of the searched frames: training on little data is searched by itself.
+VALIDATION_SHARES="0.9 0.2"
 CONTROLLED_PERCENTAGE=5
-VALIDATION_SHARE=0.2
 case "$PRESET" in
   smoke)
     GAMES=breakout PERCENTAGES=50 SEEDS=0,1
     NUM_FRAMES=2000 EPISODES=2
     ALL_RATES=1e-4,1e-3 SOME_RATES=1e-3 ALPHAS=0.1,1 NOISES=0.03,0.1
-    SEARCHED_PERCENTAGE=50 CONTROLLED_PERCENTAGE=50 VALIDATION_SHARE=0.5
+    SEARCHED_PERCENTAGE=50 CONTROLLED_PERCENTAGE=50 VALIDATION_SHARES=0.5
     RECORDINGS="$WORKDIR/recordings"
     OUTPUT="${OUTPUT:-$WORKDIR/report}"
     ;;
   desk) OUTPUT="${OUTPUT:-$ROOT/results/figure4}" ;;
   paper)
+    ALL_RATES=1e-5,1.9e-5,3.7e-5,7.2e-5,1.4e-4,2.7e-4,5.2e-4,1e-3
     SOME_RATES=1e-4,3.2e-4
     OUTPUT="${OUTPUT:-$ROOT/results/figure4_paper}"
     ;;
@@ -88,8 +90,8 @@ distil() {
 
 search() {
   distil --percentage="$SEARCHED_PERCENTAGE" --seed=100 \
-    --validation_share="$VALIDATION_SHARE" --num_score_episodes=0 \
-    --method="$1" --workdir="$WORKDIR/search/$game/$1" "${@:2}"
+    --validation_share="$share" --num_score_episodes=0 --method="$1" \
+    --workdir="$WORKDIR/search/$game/validation_$share/$1" "${@:2}"
 }
 
 final() {
@@ -99,8 +101,11 @@ final() {
 
 # Folders are named by game and seed, so that more of them can be added later.
 for game in ${GAMES//,/ }; do
-  search regular --learning_rate="$ALL_RATES"
-  search sobolev --learning_rate="$SOME_RATES" --alpha="$ALPHAS"
+  for share in $VALIDATION_SHARES; do
+    search regular --learning_rate="$ALL_RATES"
+    search sobolev --learning_rate="$SOME_RATES" --alpha="$ALPHAS"
+  done
+  # The last share is of most data, as the controls have.
   search noise --learning_rate="$SOME_RATES" --noise="$NOISES"
 done
 python -m trainers.distillation_search_report --workdir="$WORKDIR/search" \

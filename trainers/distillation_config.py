@@ -139,9 +139,9 @@ class Config:
 
 
 _DESK = Config(
-  num_steps=1_500,
+  num_steps=1_000,
   num_test=2_000,
-  evaluate_every=75,
+  evaluate_every=50,
   checkpoint_every=250,
 )
 PRESETS = {

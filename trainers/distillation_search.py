@@ -1,13 +1,16 @@
 """Choosing the weight and the learning rate on the validation slice.
 
 Every method gets as many trials, of the same length as the final runs, on
-frames of the training episodes; for each game and method the settings with the
-lowest KL on the validation slice are taken. No test episode takes part, as
-long as --percentage of the search is at most --reserved_percentage.
+frames of the training episodes; for each game, method and percentage of frames
+that was trained on, the settings with the lowest KL on the validation slice
+are taken. A final run takes those of the nearest percentage: little data asks
+for other weights than much. No test episode takes part, as long as
+--percentage of the search is at most --reserved_percentage.
 """
 
 import csv
 import dataclasses
+import math
 
 import numpy as np
 
@@ -16,12 +19,13 @@ from trainers.distillation_runs import variant
 
 SETTINGS = ("alpha", "learning_rate", "noise")
 MEASURES = ("validation_error", "validation_kl")
+_KEYS = ("game", "method", "percentage")
 # A control that is not searched by itself takes what was chosen for another.
 _BORROWED = {"attention": "sobolev"}
 
 
 def trials(runs):
-  """Measures of each trial, means over percentages and seeds.
+  """Measures of each trial, means over seeds.
 
   A trial with an unfinished run, whose loss was not finite, has none.
 
@@ -29,15 +33,18 @@ def trials(runs):
     runs: as `distillation_runs.read_runs` returns them.
 
   Returns:
-    dict from (game, method) to a dict from the values of `SETTINGS` to the
-    values of `MEASURES`, or None.
+    dict from (game, method, percentage of the frames without the validation
+    slice) to a dict from the values of `SETTINGS` to the values of `MEASURES`,
+    or None.
   """
   groups = {}
   for group in runs.values():
     for run in group:
       config = run.config
       settings = tuple(getattr(config, name) for name in SETTINGS)
-      found = groups.setdefault((config.game, variant(config)), {})
+      percentage = round(config.percentage * (1 - config.validation_share), 9)
+      key = (config.game, variant(config), percentage)
+      found = groups.setdefault(key, {})
       found.setdefault(settings, []).append(run.result)
   return {
     key: {
@@ -76,7 +83,7 @@ def at_an_edge(chosen, found):
   """Names of the chosen settings beyond which nothing was tried on one side.
 
   Args:
-    chosen: dict of settings, as `read_choice` returns them.
+    chosen: dict of settings.
     found: dict from settings to measures, as in `trials`.
   """
   names = []
@@ -96,20 +103,20 @@ def write_csv(path, found):
   """
   with open(path, "w", encoding="utf-8", newline="") as file:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["game", "method", *SETTINGS, *MEASURES, "chosen"])
-    for (game, method), measured in found.items():
+    writer.writerow([*_KEYS, *SETTINGS, *MEASURES, "chosen"])
+    for key, measured in found.items():
       best = choose(measured)
       for settings, measures in measured.items():
         numbers = [f"{m:.6g}" for m in measures] if measures else ["", ""]
         is_best = "yes" if settings == best else "no"
-        writer.writerow([game, method, *settings, *numbers, is_best])
+        writer.writerow([*key, *settings, *numbers, is_best])
 
 
 def read_choice(path):
   """Reads what `write_csv` wrote.
 
   Returns:
-    dict from (game, method) to the chosen settings, a dict.
+    dict from the keys of `trials` to the chosen settings, a dict.
 
   Raises:
     CommandError: the file is missing or was not written by a search.
@@ -117,7 +124,9 @@ def read_choice(path):
   try:
     with open(path, encoding="utf-8", newline="") as file:
       return {
-        (row["game"], row["method"]): {n: float(row[n]) for n in SETTINGS}
+        (row["game"], row["method"], float(row["percentage"])): {
+          name: float(row[name]) for name in SETTINGS
+        }
         for row in csv.DictReader(file)
         if row["chosen"] == "yes"
       }
@@ -129,7 +138,9 @@ def read_choice(path):
 
 
 def apply_choice(config, chosen):
-  """Gives a run the settings that were chosen for its game and method.
+  """Gives a run what was chosen for its game, method and percentage.
+
+  Of the percentages that were searched the nearest counts, by their ratio.
 
   Args:
     config: a `distillation_config.Config`.
@@ -139,9 +150,11 @@ def apply_choice(config, chosen):
     CommandError: nothing was chosen for the game and the method.
   """
   method = _BORROWED.get(config.method, config.method)
-  if (config.game, method) not in chosen:
+  percentages = [p for g, m, p in chosen if (g, m) == (config.game, method)]
+  if not percentages:
     raise CommandError(
       f"the search holds no trial of {method} on {config.game}; search it "
       "first, or give its settings without --search."
     )
-  return dataclasses.replace(config, **chosen[config.game, method])
+  nearest = min(percentages, key=lambda p: abs(math.log(p / config.percentage)))
+  return dataclasses.replace(config, **chosen[config.game, method, nearest])

@@ -3,9 +3,9 @@ r"""Chooses alpha and the learning rate from a search on the validation slice.
     python -m trainers.distillation_search_report --workdir=DIR \
         --output=results/figure4
 
-Reads every search run below --workdir, takes for each game and method the
-settings with the lowest KL on the validation slice, and writes all trials to
-search.csv.
+Reads every search run below --workdir, takes for each game, method and
+percentage of frames the settings with the lowest KL on the validation slice,
+and writes all trials to search.csv.
 """
 
 import os
@@ -25,10 +25,13 @@ def write_report(workdir, output):
   path = os.path.join(output, "search.csv")
   distillation_search.write_csv(path, found)
   lines = []
-  for (game, method), settings in distillation_search.read_choice(path).items():
+  for key, settings in distillation_search.read_choice(path).items():
     listed = ", ".join(f"{name} {value:g}" for name, value in settings.items())
-    trials = found[game, method]
-    line = f"{game} {method}, best of {len(trials)} trials: {listed}"
+    (game, method, percentage), trials = key, found[key]
+    line = (
+      f"{game} {method} at {percentage:g} %, best of {len(trials)} trials: "
+      f"{listed}"
+    )
     edges = distillation_search.at_an_edge(settings, trials)
     if edges:
       line += f" (at the edge of the values tried: {', '.join(edges)})"

@@ -155,7 +155,7 @@ def test_other_action_set_and_missing_frames_are_named(recorded, tmp_path):
 @given(
   lengths=st.lists(st.integers(1, 40), min_size=1, max_size=20),
   percentage=st.floats(0.5, 99.5),
-  share=st.sampled_from([0.0, 0.2, 0.5]),
+  share=st.sampled_from([0.0, 0.2, 0.5, 0.9]),
 )
 def test_no_test_episode_lies_before_or_within_training(
   lengths, percentage, share
@@ -170,12 +170,17 @@ def test_no_test_episode_lies_before_or_within_training(
     return
   border = int(sum(lengths) * percentage / 100)
   seen = np.concatenate([found.train, found.validation])
-  np.testing.assert_array_equal(seen, np.arange(border))
+  left_out = np.setdiff1d(np.arange(border), seen)
+  assert np.all(np.diff(seen) > 0) and seen[0] == 0 and seen[-1] == border - 1
   assert found.test[0] in starts and found.test[-1] == sum(lengths) - 1
   episode_of = np.searchsorted(starts, np.arange(sum(lengths)), "right")
   assert episode_of[found.test].min() > episode_of[seen].max()
+  # What belongs to nobody is the rest of the one episode that was cut.
+  assert np.unique(episode_of[left_out]).size <= 1
   if share == 0.0:
-    assert not len(found.validation)
+    assert not len(found.validation) and not left_out.size
+  elif np.any((starts > found.train[-1]) & (starts < border)):
+    assert found.validation[0] in starts
 
 
 def test_no_percentage_is_tested_on_what_a_search_has_seen():
@@ -191,6 +196,17 @@ def test_no_percentage_is_tested_on_what_a_search_has_seen():
   for test in tests[1:3]:  # the same episodes for small percentages
     np.testing.assert_array_equal(test, tests[0])
   assert tests[3][0] >= 500
+
+
+def test_a_small_training_part_is_not_stretched_to_the_next_episode():
+  recording = types.SimpleNamespace(
+    num_frames=1000, episode_starts=np.array([0, 20, 97, 140])
+  )
+  found = atari_recordings.split(recording, 10, 0.9)
+  np.testing.assert_array_equal(found.train, np.arange(10))
+  np.testing.assert_array_equal(found.validation, np.arange(20, 100))
+  found = atari_recordings.split(recording, 10, 0.75)
+  np.testing.assert_array_equal(found.train, np.arange(20))
 
 
 def test_split_that_leaves_nothing_is_refused():

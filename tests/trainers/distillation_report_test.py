@@ -16,6 +16,7 @@ from trainers.command_line import CommandError
 
 SMOKE = distillation_config.PRESETS["smoke"]
 GAMES = ("breakout", "pong")
+SEARCHED = SMOKE.percentage * (1 - 0.2)
 
 
 def write_run(folder, error, kl, played=None, **changes):
@@ -182,9 +183,10 @@ def test_search_chooses_the_lowest_validation_kl(search, tmp_path):
   # Runs on test episodes have no say in it.
   write_run(search / "final", 0.0, 0.0, game="pong", learning_rate=5e-4)
   text = distillation_search_report.write_report(search, tmp_path)
-  assert "pong sobolev, best of 3 trials: alpha 0.7, learning_rate 0.0003" in (
-    text
-  )
+  assert (
+    f"pong sobolev at {SEARCHED:g} %, best of 3 trials: alpha 0.7, "
+    "learning_rate 0.0003"
+  ) in text
   assert "at the edge" not in text  # 3e-4 lies in between
   with open(tmp_path / "search.csv") as file:
     rows = list(csv.DictReader(file))
@@ -216,6 +218,20 @@ def test_chosen_settings_reach_the_runs_and_their_controls(search, tmp_path):
   with pytest.raises(CommandError, match="no trial of regular on pong"):
     config = dataclasses.replace(SMOKE, game="pong", method="regular")
     distillation_search.apply_choice(config, chosen)
+
+
+def test_the_nearest_searched_percentage_counts():
+  chosen = {
+    ("pong", "sobolev", percentage): {"alpha": alpha, "learning_rate": 1e-3}
+    for percentage, alpha in ((1.0, 3.0), (8.0, 0.03))
+  }
+  found = [
+    distillation_search.apply_choice(
+      dataclasses.replace(SMOKE, game="pong", percentage=percentage), chosen
+    ).alpha
+    for percentage in (0.5, 1.0, 2.0, 5.0, 10.0, 50.0)
+  ]
+  assert found == [3.0, 3.0, 3.0, 0.03, 0.03, 0.03]
 
 
 def test_a_search_in_which_everything_diverged_says_so(search, tmp_path):
