@@ -37,6 +37,11 @@ def variant(config):
   return " ".join([config.method, *changes])
 
 
+def trained_percentage(config):
+  """Per cent of the frames without the validation slice."""
+  return round(config.percentage * (1 - config.validation_share), 9)
+
+
 def read_runs(workdir, is_search):
   """Finds the runs below a folder.
 
@@ -86,7 +91,7 @@ def _order(run):
   return (
     place,
     config.game,
-    config.percentage,
+    trained_percentage(config),
     METHODS.index(config.method),
     variant(config),
     config.seed,

@@ -15,11 +15,13 @@ import math
 import numpy as np
 
 from trainers.command_line import CommandError
-from trainers.distillation_runs import variant
+from trainers.distillation_runs import trained_percentage, variant
 
 SETTINGS = ("alpha", "learning_rate", "noise")
 MEASURES = ("validation_error", "validation_kl")
 _KEYS = ("game", "method", "percentage")
+# What matters beside the learning rate.
+_WEIGHT = {"sobolev": "alpha", "noise": "noise"}
 # A control that is not searched by itself takes what was chosen for another.
 _BORROWED = {"attention": "sobolev"}
 
@@ -42,8 +44,7 @@ def trials(runs):
     for run in group:
       config = run.config
       settings = tuple(getattr(config, name) for name in SETTINGS)
-      percentage = round(config.percentage * (1 - config.validation_share), 9)
-      key = (config.game, variant(config), percentage)
+      key = (config.game, variant(config), trained_percentage(config))
       found = groups.setdefault(key, {})
       found.setdefault(settings, []).append(run.result)
   return {
@@ -77,6 +78,11 @@ def choose(found):
       "rates."
     )
   return min(finished, key=lambda settings: finished[settings][1])
+
+
+def matters(name, method):
+  """Whether a method, named as `variant` does, asks for one of `SETTINGS`."""
+  return name in ("learning_rate", _WEIGHT.get(method.split()[0]))
 
 
 def at_an_edge(chosen, found):

@@ -26,8 +26,12 @@ def write_report(workdir, output):
   distillation_search.write_csv(path, found)
   lines = []
   for key, settings in distillation_search.read_choice(path).items():
-    listed = ", ".join(f"{name} {value:g}" for name, value in settings.items())
     (game, method, percentage), trials = key, found[key]
+    listed = ", ".join(
+      f"{name} {value:g}"
+      for name, value in settings.items()
+      if distillation_search.matters(name, method)
+    )
     line = (
       f"{game} {method} at {percentage:g} %, best of {len(trials)} trials: "
       f"{listed}"

@@ -188,6 +188,7 @@ def test_search_chooses_the_lowest_validation_kl(search, tmp_path):
     "learning_rate 0.0003"
   ) in text
   assert "at the edge" not in text  # 3e-4 lies in between
+  assert "noise" not in text  # which is another method's
   with open(tmp_path / "search.csv") as file:
     rows = list(csv.DictReader(file))
   assert [row["chosen"] for row in rows] == ["no", "yes", "no"]
