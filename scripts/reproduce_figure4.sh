@@ -88,10 +88,10 @@ distil() {
   [ "$code" -le 1 ] || exit "$code"
 }
 
-search() {
+search() {  # VALIDATION_SHARE METHOD FLAGS
   distil --percentage="$SEARCHED_PERCENTAGE" --seed=100 \
-    --validation_share="$share" --num_score_episodes=0 --method="$1" \
-    --workdir="$WORKDIR/search/$game/validation_$share/$1" "${@:2}"
+    --validation_share="$1" --num_score_episodes=0 --method="$2" \
+    --workdir="$WORKDIR/search/$game/validation_$1/$2" "${@:3}"
 }
 
 final() {
@@ -102,11 +102,12 @@ final() {
 # Folders are named by game and seed, so that more of them can be added later.
 for game in ${GAMES//,/ }; do
   for share in $VALIDATION_SHARES; do
-    search regular --learning_rate="$ALL_RATES"
-    search sobolev --learning_rate="$SOME_RATES" --alpha="$ALPHAS"
+    search "$share" regular --learning_rate="$ALL_RATES"
+    search "$share" sobolev --learning_rate="$SOME_RATES" --alpha="$ALPHAS"
   done
-  # The last share is of most data, as the controls have.
-  search noise --learning_rate="$SOME_RATES" --noise="$NOISES"
+  # The controls have much data: the last share.
+  search "${VALIDATION_SHARES##* }" noise --learning_rate="$SOME_RATES" \
+    --noise="$NOISES"
 done
 python -m trainers.distillation_search_report --workdir="$WORKDIR/search" \
   --output="$OUTPUT"

@@ -64,25 +64,10 @@ def sobolev_loss(
     ValueError: the tuples differ in length or in a shape, or a weight does
       not fit.
   """
-  predicted = [tf.convert_to_tensor(term) for term in predicted]
-  target = [
-    tf.convert_to_tensor(term, dtype=like.dtype)
-    for term, like in zip(target, predicted, strict=False)
-  ] + list(target)[len(predicted) :]
-  if len(predicted) != len(target):
-    raise ValueError(
-      f"predicted holds {len(predicted)} term(s) and target {len(target)}; "
-      "give the value and the same derivatives in both."
-    )
+  predicted, target = _as_pairs(predicted, target)
   orders = len(predicted)
-  weights = [1.0] * orders if weights is None else list(weights)
-  losses = [loss] * orders if isinstance(loss, str) else list(loss)
-  for name, given in (("weights", weights), ("loss", losses)):
-    if len(given) != orders:
-      raise ValueError(
-        f"{name} has {len(given)} entries for {orders} term(s); give one per "
-        "order, the value first."
-      )
+  weights = _one_per_order("weights", weights, 1.0, orders)
+  losses = _one_per_order("loss", loss, loss, orders)
   if reduction not in ("sum", "mean"):
     raise ValueError(
       f'reduction must be "sum" or "mean", but it is {reduction!r}.'
@@ -119,6 +104,34 @@ def sobolev_loss(
       )
     total = example_weights * total
   return SobolevLoss(total, tuple(terms))
+
+
+def _as_pairs(predicted, target):
+  """Both tuples as lists of tensors, each pair of one dtype."""
+  predicted, target = list(predicted), list(target)
+  if len(predicted) != len(target):
+    raise ValueError(
+      f"predicted holds {len(predicted)} term(s) and target {len(target)}; "
+      "give the value and the same derivatives in both."
+    )
+  predicted = [tf.convert_to_tensor(term) for term in predicted]
+  return predicted, [
+    tf.convert_to_tensor(term, dtype=like.dtype)
+    for term, like in zip(target, predicted, strict=True)
+  ]
+
+
+def _one_per_order(name, given, default, orders):
+  """A list of what is given, of the default for None or for a single name."""
+  if given is None or isinstance(given, str):
+    return [default] * orders
+  given = list(given)
+  if len(given) != orders:
+    raise ValueError(
+      f"{name} has {len(given)} entries for {orders} term(s); give one per "
+      "order, the value first."
+    )
+  return given
 
 
 def _term(predicted, target, loss, weights, reduction, delta):

@@ -14,6 +14,7 @@ import numpy as np
 
 from trainers import command_line, distillation_figures
 from trainers.distillation_runs import curve, read_runs, scores
+from trainers.distillation_search import matters
 from trainers.paired_statistics import compare, mean_and_deviation, verdict
 
 _CLAIM = "sobolev"  # "in all scenarios", Figure 4
@@ -126,11 +127,17 @@ def make_claims(runs):
   for game, found in ratios.items():
     low, high = min(found), max(found)
     if low < high:
-      word = "larger" if found[low] > found[high] else "NOT larger"
+      word = (
+        "the gain is larger"
+        if found[low] > found[high]
+        else ("the gain is NOT larger")
+      )
+      if found[low] <= 1:
+        word = "there is NO gain"
       lines.append(
-        f'- "Especially in low data", {game}: the gain in KL is {word} at '
-        f"{low:g} % ({found[low]:.2f} times) than at {high:g} % "
-        f"({found[high]:.2f} times)."
+        f'- "Especially in low data", {game}: {word} there; regular KL is '
+        f"{found[low]:.2f} times Sobolev's at {low:g} %, {found[high]:.2f} "
+        f"times at {high:g} %."
       )
   means = {
     g: float(np.mean(list(found.values()))) for g, found in ratios.items()
@@ -181,13 +188,12 @@ def make_all_rows(runs):
   rows = []
   for (game, percentage, method), group in runs.items():
     config = group[0].config
-    is_weighted = config.method in ("sobolev", "attention")
     rows.append(
       [
         game,
         f"{percentage:g}",
         method,
-        f"{config.alpha:g}" if is_weighted else "-",
+        f"{config.alpha:g}" if matters("alpha", method) else "-",
         f"{config.learning_rate:.3g}",
         _spread(values(group, "test_error"), 100, 2),
         _spread(values(group, "test_kl"), 1, 4),

@@ -82,7 +82,8 @@ def choose(found):
 
 def matters(name, method):
   """Whether a method, named as `variant` does, asks for one of `SETTINGS`."""
-  return name in ("learning_rate", _WEIGHT.get(method.split()[0]))
+  base = method.split()[0]
+  return name in ("learning_rate", _WEIGHT.get(_BORROWED.get(base, base)))
 
 
 def at_an_edge(chosen, found):

@@ -105,8 +105,25 @@ def test_report_compares_the_methods_in_every_scenario(runs, tmp_path):
 def test_report_answers_each_sentence_of_the_paper(runs, tmp_path):
   text = distillation_report.write_report(runs, tmp_path / "output")
   assert "better in 2 of 4 (2 beyond the spread of the seeds" in text
-  assert "breakout: the gain in KL is larger at 1 % (4.00 times)" in text
+  assert "breakout: the gain is larger there; regular KL is 4.00 times" in text
   assert "Pong has the smallest mean gain in KL (pong 1.00" in text
+
+
+def test_a_loss_in_low_data_is_not_called_a_gain(tmp_path):
+  for percentage, kl in ((1.0, 0.2), (50.0, 0.3)):
+    for seed in (0, 1):
+      for method in ("regular", "sobolev"):
+        write_run(
+          tmp_path / f"{percentage}_{method}_{seed}",
+          0.1,
+          kl if method == "sobolev" else 0.1,
+          game="breakout",
+          percentage=percentage,
+          method=method,
+          seed=seed,
+        )
+  text = distillation_report.write_report(tmp_path, tmp_path / "output")
+  assert "there is NO gain there; regular KL is 0.50 times" in text
 
 
 def test_report_lists_controls_scores_and_unfinished_runs(runs, tmp_path):
