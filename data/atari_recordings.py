@@ -334,8 +334,8 @@ def split(recording, percentage, validation_share=0.0, reserved_percentage=0.0):
     A `Split`.
 
   Raises:
-    ValueError: the percentage is none, or leaves no test episode or no frame
-      to learn from.
+    ValueError: the percentage is none, or leaves no test episode, no frame to
+      learn from, or none for the validation that was asked for.
   """
   total, starts = recording.num_frames, recording.episode_starts
   if not 0 < percentage < 100:
@@ -357,6 +357,12 @@ def split(recording, percentage, validation_share=0.0, reserved_percentage=0.0):
     )
   end = first = border - round(border * validation_share)
   if validation_share:
+    if end in (0, border):
+      raise ValueError(
+        f"{percentage:g} % of {total} frames are {border}, too few to keep "
+        f"{validation_share:g} of them for validation and learn from the rest; "
+        "raise the percentage, or record more frames."
+      )
     inner = starts[(starts > 0) & (starts < border)]
     reach = border * min(validation_share, 1 - validation_share) / 2
     near = inner[np.abs(inner - end) <= reach]

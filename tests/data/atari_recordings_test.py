@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data import atari, atari_recordings
@@ -157,6 +157,7 @@ def test_other_action_set_and_missing_frames_are_named(recorded, tmp_path):
   percentage=st.floats(0.5, 99.5),
   share=st.sampled_from([0.0, 0.2, 0.5, 0.9]),
 )
+@example(lengths=[1, 1, 3], percentage=20.0, share=0.9)  # one frame in all
 def test_no_test_episode_lies_before_or_within_training(
   lengths, percentage, share
 ):
@@ -168,6 +169,7 @@ def test_no_test_episode_lies_before_or_within_training(
     found = atari_recordings.split(recording, percentage, share)
   except ValueError:
     return
+  assert len(found.train) and bool(len(found.validation)) == (share > 0)
   border = int(sum(lengths) * percentage / 100)
   seen = np.concatenate([found.train, found.validation])
   left_out = np.setdiff1d(np.arange(border), seen)
@@ -178,7 +180,7 @@ def test_no_test_episode_lies_before_or_within_training(
   # What belongs to nobody is the rest of the one episode that was cut.
   assert np.unique(episode_of[left_out]).size <= 1
   if share == 0.0:
-    assert not len(found.validation) and not left_out.size
+    assert not left_out.size
   elif np.any((starts > found.train[-1]) & (starts < border)):
     assert found.validation[0] in starts
 
@@ -219,3 +221,6 @@ def test_split_that_leaves_nothing_is_refused():
     atari_recordings.split(recording, 0.5)
   with pytest.raises(ValueError, match="must lie between 0 and 100"):
     atari_recordings.split(recording, 100)
+  for share in (0.2, 0.9):
+    with pytest.raises(ValueError, match="too few to keep .* for validation"):
+      atari_recordings.split(recording, 2, share)
