@@ -6,16 +6,21 @@ r"""Times a Sobolev distillation step against a regular one.
 Student and teacher are the paper's networks on random frames. The student's
 steps are the trainer's own objective, gradients taken w.r.t. 4x4 blocks of
 pixels (`frames_to_blocks`) as the trainer takes them; the teacher's work is
-timed apart: one forward pass, and its projected gradients. The candidates take
-turns and medians count. Beside each measured time stands the one that
-multiply-adds give. In units of a forward pass:
+timed apart: one forward pass, its projected gradients, and the same from
+Jacobians that were computed once (`--jacobian_gib` of the trainer). The
+candidates take turns and medians count. Beside each measured time stands the
+one that multiply-adds give. In units of a forward pass:
 
 - a regular step of the student takes 3, less the first layer's share of one:
   nobody asks for the gradient w.r.t. the input;
 - a Sobolev step takes 6, less the same: the input gradient's backward pass is
   differentiated again;
-- the teacher takes 2 for its gradients, forward and back to the input.
+- the teacher takes 2 for its gradients, forward and back to the input;
+- a Jacobian takes one product per action and number of its input.
 """
+
+import math
+import types
 
 import numpy as np
 import tensorflow as tf
@@ -27,20 +32,25 @@ from sobolev_tf.distillation import (
   projected_policy_gradient,
 )
 from sobolev_tf.networks.atari import (
+  INPUT_SHAPE,
   StudentNetwork,
   TeacherNetwork,
   frames_to_blocks,
   frames_to_input,
 )
 from sobolev_tf.optimizers import SharedAdam
+from trainers.distillation_jacobians import TeacherJacobians
 
-_SIZE = 84  # pixels
 _ALPHA = 0.1
+_NUM_KEPT = 2_000  # frames whose Jacobians no processor's cache holds
+
+# Two ways to the teacher's projected gradients.
+_ASKED, _KEPT = "teacher, gradients", "teacher, gradients from Jacobians"
 
 
 def layer_costs(network):
   """Multiply-adds per frame of each layer of a policy, forward, from below."""
-  frame = tf.TensorSpec([1, _SIZE, _SIZE, 4], tf.float32)
+  frame = tf.TensorSpec([1, *INPUT_SHAPE], tf.float32)
   graph = tf.function(lambda s: network(s)).get_concrete_function(frame).graph
   return [
     op.outputs[0].shape.num_elements()
@@ -50,23 +60,30 @@ def layer_costs(network):
   ]
 
 
-def arithmetic(student, teacher):
+def arithmetic(student, teacher, num_actions):
   """Multiply-adds per frame of every candidate.
 
   Args:
     student: cost of each layer, forward.
     teacher: the same.
+    num_actions: size of their outputs.
   """
   return {
     "regular step": 3 * sum(student) - student[0],
     "Sobolev step": 6 * sum(student) - student[0],
     "teacher, logits": sum(teacher),
-    "teacher, gradients": 2 * sum(teacher),
+    _ASKED: 2 * sum(teacher),
+    _KEPT: num_actions * math.prod(INPUT_SHAPE),
   }
 
 
-def build_candidates(batch_size, num_actions):
+def build_candidates(batch_size, num_actions, num_kept=_NUM_KEPT):
   """Everything to time.
+
+  Args:
+    batch_size: frames per step.
+    num_actions: size of the policies.
+    num_kept: frames that Jacobians are kept of.
 
   Returns:
     (candidates, costs): dicts from a name to (call, frames) and to
@@ -75,7 +92,7 @@ def build_candidates(batch_size, num_actions):
   student, teacher = StudentNetwork(num_actions), TeacherNetwork(num_actions)
   rng = np.random.default_rng(0)
   frames = tf.constant(
-    rng.integers(0, 256, [batch_size, _SIZE, _SIZE, 4], dtype=np.uint8)
+    rng.integers(0, 256, [batch_size, *INPUT_SHAPE], dtype=np.uint8)
   )
   optimizer = SharedAdam(1e-4)
   optimizer.build(student.trainable_variables)
@@ -112,15 +129,30 @@ def build_candidates(batch_size, num_actions):
       (logits, gradient),
     )
 
+  some = rng.integers(0, 256, [num_kept, *INPUT_SHAPE], dtype=np.uint8)
+  lessons = types.SimpleNamespace(
+    teacher=teacher,
+    train=np.arange(num_kept),
+    game=types.SimpleNamespace(num_actions=num_actions),
+    frames=lambda indices: (some[indices], None),
+  )
+  jacobians = TeacherJacobians(lessons)
+
+  def project(logits):
+    indices = rng.choice(lessons.train, batch_size)
+    v = policy_directions(logits, (0, 0))
+    return tf.constant(jacobians.project(indices, v))
+
   logits, gradient = teach(ask())
   calls = {
     "regular step": lambda: regular(logits).numpy(),
     "Sobolev step": lambda: sobolev(logits, gradient).numpy(),
     "teacher, logits": lambda: ask().numpy(),
     # A sum is little to hand over and needs all of it.
-    "teacher, gradients": lambda: teach(logits)[1][0, 0, 0, 0].numpy(),
+    _ASKED: lambda: teach(logits)[1][0, 0, 0, 0].numpy(),
+    _KEPT: lambda: project(logits),
   }
-  costs = arithmetic(layer_costs(student), layer_costs(teacher))
+  costs = arithmetic(layer_costs(student), layer_costs(teacher), num_actions)
   return {name: (call, batch_size) for name, call in calls.items()}, costs
 
 
@@ -132,7 +164,7 @@ def make_table(times, costs, batch_size):
     costs: multiply-adds per frame from a candidate.
     batch_size: frames per step.
   """
-  times, costs = _with_sum(times), _with_sum(costs)
+  times, costs = _with_sums(times), _with_sums(costs)
   lines = [
     "| | ms per batch | images/s | measured / regular | arithmetic / regular "
     "| measured / arithmetic | GFLOP/s |",
@@ -149,9 +181,13 @@ def make_table(times, costs, batch_size):
   return "\n".join(lines) + "\n"
 
 
-def _with_sum(found):
-  total = found["Sobolev step"] + found["teacher, gradients"]
-  return {**found, "Sobolev step with its teacher": total}
+def _with_sums(found):
+  own = found["Sobolev step"]
+  return {
+    **found,
+    "Sobolev step with its teacher": own + found[_ASKED],
+    "Sobolev step with Jacobians": own + found[_KEPT],
+  }
 
 
 def main(arguments=None):

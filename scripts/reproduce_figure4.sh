@@ -10,6 +10,9 @@
 #   SEEDS=0,1,2               the first one's students also play the game
 #   TEACHERS=DIR              GAME.npz of each (default: results/teachers)
 #   RECORDINGS=DIR            (default: runs/recordings)
+#   JACOBIAN_GIB=4            memory that each process (one per processor, in
+#                             paper one in all) may take for its teacher's
+#                             gradients; 0 to ask the teacher at every update
 #   WORKDIR=DIR               training runs (default: runs/figure4_$PRESET)
 #   OUTPUT=DIR                table and figures (default: results/figure4 for
 #                             desk, results/figure4_paper for paper, WORKDIR
@@ -24,6 +27,7 @@ PERCENTAGES="${PERCENTAGES:-1,5,10,50}"
 SEEDS="${SEEDS:-0,1,2}"
 TEACHERS="${TEACHERS:-$ROOT/results/teachers}"
 RECORDINGS="${RECORDINGS:-$ROOT/runs/recordings}"
+JACOBIAN_GIB="${JACOBIAN_GIB:-4}"
 NUM_FRAMES=100000
 EPISODES=30
 # As many trials for each method: learning rates of SM §3, or one that suits the
@@ -79,6 +83,7 @@ distil() {
   local code=0 command
   command=(python -m trainers.distillation --preset="$PRESET" --game="$game"
     --teachers="$TEACHERS" --recordings="$RECORDINGS"
+    --jacobian_gib="$JACOBIAN_GIB"
     --reserved_percentage="$SEARCHED_PERCENTAGE" "$@")
   if [ "$PRESET" = paper ]; then
     "${command[@]}" || code=$?

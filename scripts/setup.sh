@@ -68,7 +68,8 @@ export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
 on_every_processor() {
   local pids=() pid code status=0
   for _ in $(seq "$(nproc)"); do
-    TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 "$@" &
+    TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 \
+      "$@" &
     pids+=($!)
   done
   # shellcheck disable=SC2064

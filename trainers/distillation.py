@@ -25,11 +25,14 @@ from trainers import (
 )
 from trainers.distillation_config import PRESETS, Config, columns, measures
 from trainers.distillation_data import Lessons
+from trainers.distillation_jacobians import Cache
 from trainers.distillation_learner import Learner
 from trainers.distillation_objective import Objective
 
 _STEPS_PER_CHECK = 50  # reading the loss makes the processor wait
 _GRADIENT_FRAMES = 200  # the gradients of more would need much memory
+
+_jacobians = Cache()  # the runs of one process mostly share them
 
 
 @functools.lru_cache(maxsize=1)
@@ -47,8 +50,11 @@ def build_learner(config, lessons):
   return learner
 
 
-def training_batches(lessons, first, last):
-  """Yields the batches of the steps from `first` on, made ahead."""
+def training_batches(config, lessons, first, last):
+  """Yields what `Learner.train_step` takes, from the step `first` on.
+
+  Frames are read ahead.
+  """
   dtypes = [tf.uint8, tf.float32]
 
   def load(step):
@@ -58,7 +64,19 @@ def training_batches(lessons, first, last):
     frames = tf.ensure_shape(frames, [None, 84, 84, 4])
     return frames, tf.ensure_shape(logits, [None, lessons.game.num_actions])
 
-  return iter(tf.data.Dataset.range(first, last).map(load).prefetch(2))
+  objective, jacobians = Objective.of(config), None
+  if objective.compares_gradients:
+    jacobians = _jacobians.get(lessons, config.jacobian_gib)
+  batches = tf.data.Dataset.range(first, last).map(load).prefetch(2)
+  for step, (frames, logits) in zip(range(first, last), batches, strict=True):
+    seed = tf.constant([config.seed, step])
+    if jacobians is None:
+      yield frames, logits, seed
+    else:
+      v = objective.directions(logits, seed)
+      indices = lessons.training_indices(step)
+      gradient = jacobians.project(indices, v)
+      yield frames, logits, seed, tf.constant(gradient)
 
 
 def train(config, workdir):
@@ -87,7 +105,7 @@ def train(config, workdir):
     step = this_run.restore(objects)
     if step == 0:
       this_run.save(objects, 0)  # for a loss that is not finite early on
-    batches = training_batches(lessons, step, config.num_steps)
+    batches = training_batches(config, lessons, step, config.num_steps)
     with this_run.progress(config.num_steps, step) as progress:
       while step < config.num_steps:
         step, logs = _advance(this_run, learner, lessons, batches, step)
@@ -133,8 +151,8 @@ def _advance(this_run, learner, lessons, batches, first):
     config.checkpoint_every,
   )
   losses = []
-  for step in range(first, last):
-    logs = _train_step(config, learner, batches, step)
+  for _ in range(first, last):
+    logs = learner.train_step(*next(batches))
     losses.append(logs["loss"])
   is_bad = np.logical_not(np.isfinite(np.array(losses)))
   if is_bad.any():
@@ -148,16 +166,10 @@ def _advance(this_run, learner, lessons, batches, first):
   }
 
 
-def _train_step(config, learner, batches, step):
-  seed = tf.constant([config.seed, step])
-  return learner.train_step(*next(batches), seed)
-
-
 def _retreat(this_run, learner, lessons, bad):
   def train_steps(first, last):
-    batches = training_batches(lessons, first, last)
-    for step in range(first, last):
-      _train_step(this_run.config, learner, batches, step)
+    for batch in training_batches(this_run.config, lessons, first, last):
+      learner.train_step(*batch)
 
   loop.retreat(
     this_run,

@@ -103,6 +103,14 @@ class Config:
     "SM §3 tests on all that is not trained on",
     minimum=0,
   )
+  jacobian_gib: float = setting(
+    0.0,
+    "memory, in GiB, that the teacher's gradients for every action on all "
+    "training frames may take: where they fit, they are computed once and not "
+    "at every update, to the same numbers up to rounding",
+    "ours",
+    minimum=0,
+  )
   num_test: int = setting(
     100_000, "test frames at most, a random sample", minimum=1
   )

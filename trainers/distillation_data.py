@@ -76,13 +76,6 @@ class Lessons:
     self._seed, self._batch_size = config.seed, config.batch_size
     self.train = split.train
     held_out = split.validation if config.validation_share else split.test
-    for name, indices in (("learn from", self.train), ("test on", held_out)):
-      if not len(indices):
-        raise CommandError(
-          f"--percentage={config.percentage:g} and --validation_share="
-          f"{config.validation_share:g} leave no frames of {folder} to {name}; "
-          "change them or record more frames."
-        )
     self.held_out = _sample(held_out, config.num_test, config.seed)
     _check_teacher(self, folder, path)
 
@@ -92,8 +85,12 @@ class Lessons:
     Drawn from all training frames, with replacement: a function of the seed
     and the step alone. Only the frames of `part` are read.
     """
+    return self.frames(self.training_indices(step)[part])
+
+  def training_indices(self, step):
+    """Indices of the frames of a step's batch, `[B]`."""
     rng = np.random.default_rng([self._seed, _BATCHES, step])
-    return self.frames(rng.choice(self.train, self._batch_size)[part])
+    return rng.choice(self.train, self._batch_size)
 
   def held_out_batches(self):
     """Yields the held-out frames as (frames, logits)."""

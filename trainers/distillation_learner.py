@@ -73,7 +73,7 @@ class Learner:
     return [self.optimizer.iterations, *slots[0], *slots[1]]
 
   @tf.function(reduce_retracing=True)
-  def train_step(self, frames, teacher_logits, seed):
+  def train_step(self, frames, teacher_logits, seed, teacher_gradient=None):
     """Makes one update.
 
     Args:
@@ -81,13 +81,19 @@ class Learner:
       teacher_logits: what the teacher said to them, `[B, A]`.
       seed: two integers, the run's seed and the step; directions and noise
         are functions of them.
+      teacher_gradient: as `Objective.gradients` takes it.
 
     Returns:
       dict of scalar tensors, means over the batch: `loss`, `divergence` and,
       where gradients are compared, `gradient_distance`.
     """
     gradients, parts = self._objective.gradients(
-      self.student, self._teacher, frames, teacher_logits, seed
+      self.student,
+      self._teacher,
+      frames,
+      teacher_logits,
+      seed,
+      teacher_gradient,
     )
     self.optimizer.apply(gradients)
     return {

@@ -8,7 +8,7 @@ from benchmarks import distillation_step
 
 @pytest.fixture(scope="module")
 def built():
-  return distillation_step.build_candidates(batch_size=2, num_actions=4)
+  return distillation_step.build_candidates(2, 4, num_kept=3)
 
 
 def test_costs_are_those_of_the_papers_networks(built):
@@ -27,6 +27,8 @@ def test_costs_are_those_of_the_papers_networks(built):
     512 * 4,
   ]
   assert costs["teacher, gradients"] == 2 * sum(teacher)
+  kept = costs["teacher, gradients from Jacobians"]
+  assert kept == 4 * 84 * 84 * 4
   assert costs["regular step"] == 3 * sum(student) - student[0]
   ratio = costs["Sobolev step"] / costs["regular step"]
   np.testing.assert_allclose(ratio, 2.23, atol=0.01)
@@ -38,6 +40,7 @@ def test_candidates_are_timed_and_stand_in_the_table(built):
     assert np.all(np.isfinite(call())) and units == 2
   times = {name: 1000.0 for name in candidates}
   table = distillation_step.make_table(times, costs, 200)
-  assert table.count("\n") == 2 + len(costs) + 1
+  assert table.count("\n") == 2 + len(costs) + 2
   assert "| regular step | 200.0 | 1,000 | 1.00 | 1.00 | 1.00 |" in table
   assert "| Sobolev step with its teacher | 400.0 | 500 | 2.00 |" in table
+  assert "| Sobolev step with Jacobians | 400.0 | 500 | 2.00 |" in table

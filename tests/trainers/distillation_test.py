@@ -12,16 +12,23 @@ import pytest
 import tensorflow as tf
 
 from data import atari, atari_recordings
-from sobolev_tf.networks.atari import TeacherNetwork, frames_to_input
+from sobolev_tf.distillation import projected_policy_gradient
+from sobolev_tf.networks.atari import (
+  TeacherNetwork,
+  frames_to_blocks,
+  frames_to_input,
+)
 from trainers import (
   checkpoints,
   distillation,
   distillation_data,
+  distillation_jacobians,
   distillation_scores,
   loop,
   teachers,
 )
 from trainers.command_line import CommandError
+from trainers.distillation_objective import Objective
 from trainers.run import NotFinite
 
 GAME = "breakout"
@@ -83,10 +90,12 @@ def results(workdir):
   return {name: (workdir / name).read_bytes() for name in _RESULTS}
 
 
-def test_stopped_run_resumes_to_the_same_bytes(material, tmp_path, capsys):
+@pytest.mark.parametrize("gib", [0, 1])
+def test_stopped_run_resumes_to_the_same_bytes(material, tmp_path, capsys, gib):
   whole, parts = tmp_path / "whole", tmp_path / "parts"
+  settings = [f"--jacobian_gib={gib}"]
   for folder in (whole, parts):
-    run_here(material, folder)
+    run_here(material, folder, *settings)
   capsys.readouterr()
   # As a crash leaves it: a checkpoint of the middle, rows beyond it.
   newest = sorted(parts.glob("checkpoints/step_*"))[-1]
@@ -94,7 +103,7 @@ def test_stopped_run_resumes_to_the_same_bytes(material, tmp_path, capsys):
   next(newest.glob("state.data*")).unlink()
   (parts / "finished.json").unlink()
   (parts / "student.npz").unlink()
-  run_here(material, parts)
+  run_here(material, parts, *settings)
   assert "Resuming at step 5" in capsys.readouterr().out
   assert results(parts) == results(whole)
   networks = [
@@ -106,7 +115,7 @@ def test_stopped_run_resumes_to_the_same_bytes(material, tmp_path, capsys):
   # Another teacher and its recording, in the same places.
   (whole / "teacher.json").write_text('{"sha256": "another"}')
   with pytest.raises(CommandError, match="a student of another teacher"):
-    run_here(material, whole)
+    run_here(material, whole, *settings)
 
 
 def test_result_holds_measures_baselines_and_scores(material, tmp_path):
@@ -169,6 +178,56 @@ def test_batches_are_functions_of_seed_and_step(material):
   np.testing.assert_array_equal(one.held_out, same.held_out)
 
 
+@pytest.mark.parametrize(
+  "changes",
+  [{"num_projections": 3}, {"rows": "argmax"}, {"method": "attention"}],
+)
+def test_jacobians_hold_what_the_teacher_would_say(material, changes):
+  config = config_of(material, jacobian_gib=1.0, **changes)
+  lessons = distillation_data.Lessons(config)
+  batches = distillation.training_batches(config, lessons, 4, 6)
+  for step, (frames, logits, seed, gradient) in enumerate(batches, 4):
+    expected, labels = lessons.training_batch(step)
+    np.testing.assert_array_equal(frames, expected)
+    np.testing.assert_array_equal(logits, labels)
+    np.testing.assert_array_equal(seed, [config.seed, step])
+    v = Objective.of(config).directions(logits, seed)
+    _, wanted = projected_policy_gradient(
+      lessons.teacher.from_blocks, frames_to_blocks(frames), v
+    )
+    scale = np.abs(wanted).max()
+    np.testing.assert_allclose(gradient, wanted, atol=1e-5 * scale)
+
+
+def test_jacobians_change_no_more_than_rounding(material, tmp_path):
+  results = [
+    distillation.train(
+      config_of(material, num_steps=5, jacobian_gib=gib), tmp_path / str(gib)
+    )
+    for gib in (0.0, 1.0)
+  ]
+  for name in ("test_kl", "gradient_distance", "gradient_cosine"):
+    values = [result[name] for result in results]
+    np.testing.assert_allclose(*values, rtol=1e-3)
+
+
+def test_jacobians_are_kept_for_the_next_run_and_within_their_limit(material):
+  config = config_of(material)
+  lessons = distillation_data.Lessons(config)
+  needed = distillation_jacobians.size(
+    len(lessons.train), lessons.game.num_actions
+  )
+  assert needed == len(lessons.train) * 4 * 84 * 84 * 4 * 4 / 2**30
+  cache = distillation_jacobians.Cache()
+  assert cache.get(lessons, 0.99 * needed) is None
+  held = cache.get(lessons, needed)
+  again = distillation_data.Lessons(dataclasses.replace(config, seed=8))
+  assert cache.get(again, needed) is held
+  fewer = dataclasses.replace(config, percentage=30.0)
+  other = cache.get(distillation_data.Lessons(fewer), needed)
+  assert other is not held
+
+
 def test_infinite_loss_stops_and_keeps_the_weights(material, tmp_path):
   config = config_of(material, learning_rate=1e30)
   with pytest.raises(NotFinite, match="not finite at step") as error:
@@ -216,7 +275,7 @@ def break_nothing(*settings):
     (break_nothing("--validation_share=1"), "below 1"),
     (
       break_nothing("--percentage=10", "--validation_share=0.001"),
-      "leave no frames",
+      "too few to keep",
     ),
     (break_nothing("--search=none.csv"), "is not the search.csv"),
   ],
