@@ -116,15 +116,19 @@ for game in ${GAMES//,/ }; do
 done
 python -m trainers.distillation_search_report --workdir="$WORKDIR/search" \
   --output="$OUTPUT"
+# To play takes as long as to train: only the first seed's students do it.
 for game in ${GAMES//,/ }; do
-  # To play takes as long as to train: only the first seed's students do it.
   episodes="$EPISODES"
   for seed in ${SEEDS//,/ }; do
     final students --method=regular,sobolev --percentage="$PERCENTAGES" \
       --num_score_episodes="$episodes"
+    episodes=0
+  done
+done
+for game in ${GAMES//,/ }; do
+  for seed in ${SEEDS//,/ }; do
     final controls --method=noise,attention \
       --percentage="$CONTROLLED_PERCENTAGE" --num_score_episodes=0
-    episodes=0
   done
 done
 python -m trainers.distillation_report --workdir="$WORKDIR/final" \
