@@ -138,8 +138,10 @@ def train(config, workdir):
     step = this_run.restore(learner.trackables())
     actors = build_actors(config, game, learner, step)
     try:
-      with this_run.progress(config.num_steps, step) as progress:
-        _play_and_learn(this_run, learner, actors, step, progress)
+      # A run that was stopped while it was scored has learnt everything.
+      if step < config.num_steps:
+        with this_run.progress(config.num_steps, step) as progress:
+          _play_and_learn(this_run, learner, actors, step, progress)
     finally:
       for one in actors:
         one.close()

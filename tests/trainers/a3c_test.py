@@ -287,7 +287,9 @@ def test_a_stop_during_the_last_games_is_heard(tmp_path, monkeypatch, capsys):
   assert "stopped behind the last step" in capsys.readouterr().err
   assert not (tmp_path / "finished.json").exists()
   monkeypatch.setattr(a3c, "play", play)
+  capsys.readouterr()
   assert run_here(tmp_path, "--num_score_games=1") == 0
+  assert "actors' time" not in capsys.readouterr().out  # nobody acted
 
 
 def test_a_resumed_run_plays_other_games():
