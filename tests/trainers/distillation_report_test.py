@@ -106,7 +106,18 @@ def test_report_answers_each_sentence_of_the_paper(runs, tmp_path):
   text = distillation_report.write_report(runs, tmp_path / "output")
   assert "better in 2 of 4 (2 beyond the spread of the seeds" in text
   assert "breakout: the gain is larger there; regular KL is 4.00 times" in text
-  assert "Pong has the smallest mean gain in KL (pong 1.00" in text
+  assert "methods are closest on Pong (their mean ratio: pong 1.00" in text
+
+
+@pytest.mark.parametrize("pong, word", [(1.5, "are closest"), (3, "are NOT")])
+def test_a_large_loss_is_no_small_gap(tmp_path, pong, word):
+  for game, ratio in (("pong", pong), ("breakout", 0.5)):
+    for method, kl in (("regular", 0.1 * ratio), ("sobolev", 0.1)):
+      write_run(
+        tmp_path / game / method, 0.1, kl, game=game, method=method, seed=0
+      )
+  text = distillation_report.write_report(tmp_path, tmp_path / "output")
+  assert f"{word} " in text and f"pong {pong:.2f}, breakout 0.50" in text
 
 
 def test_a_loss_in_low_data_is_not_called_a_gain(tmp_path):
