@@ -129,20 +129,7 @@ def build_candidates(batch_size, num_actions, num_kept=_NUM_KEPT):
       (logits, gradient),
     )
 
-  some = rng.integers(0, 256, [num_kept, *INPUT_SHAPE], dtype=np.uint8)
-  lessons = types.SimpleNamespace(
-    teacher=teacher,
-    train=np.arange(num_kept),
-    game=types.SimpleNamespace(num_actions=num_actions),
-    frames=lambda indices: (some[indices], None),
-  )
-  jacobians = TeacherJacobians(lessons)
-
-  def project(logits):
-    indices = rng.choice(lessons.train, batch_size)
-    v = policy_directions(logits, (0, 0))
-    return tf.constant(jacobians.project(indices, v))
-
+  project = _build_projection(teacher, batch_size, num_kept)
   logits, gradient = teach(ask())
   calls = {
     "regular step": lambda: regular(logits).numpy(),
@@ -154,6 +141,26 @@ def build_candidates(batch_size, num_actions, num_kept=_NUM_KEPT):
   }
   costs = arithmetic(layer_costs(student), layer_costs(teacher), num_actions)
   return {name: (call, batch_size) for name, call in calls.items()}, costs
+
+
+def _build_projection(teacher, batch_size, num_kept):
+  """A function from logits to gradients of frames drawn from those kept."""
+  rng = np.random.default_rng(1)
+  frames = rng.integers(0, 256, [num_kept, *INPUT_SHAPE], dtype=np.uint8)
+  lessons = types.SimpleNamespace(
+    teacher=teacher,
+    train=np.arange(num_kept),
+    game=types.SimpleNamespace(num_actions=teacher.num_actions),
+    frames=lambda indices: (frames[indices], None),
+  )
+  jacobians = TeacherJacobians(lessons)
+
+  def project(logits):
+    indices = rng.choice(lessons.train, batch_size)
+    v = policy_directions(logits, (0, 0))
+    return tf.constant(jacobians.project(indices, v))
+
+  return project
 
 
 def make_table(times, costs, batch_size):

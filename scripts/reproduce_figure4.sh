@@ -104,19 +104,18 @@ final() {
     --workdir="$WORKDIR/final/$game/seed_$seed/$1" --seed="$seed" "${@:2}"
 }
 
-report_search() {
-  python -m trainers.distillation_search_report --workdir="$WORKDIR/search" \
-    --output="$OUTPUT"
-}
-
 # Folders are named by game and seed, so that more of them can be added later.
 for game in ${GAMES//,/ }; do
   for share in $VALIDATION_SHARES; do
     search "$share" regular --learning_rate="$ALL_RATES"
     search "$share" sobolev --learning_rate="$SOME_RATES" --alpha="$ALPHAS"
   done
+  # The controls have much data: the last share.
+  search "${VALIDATION_SHARES##* }" noise --learning_rate="$SOME_RATES" \
+    --noise="$NOISES"
 done
-report_search
+python -m trainers.distillation_search_report --workdir="$WORKDIR/search" \
+  --output="$OUTPUT"
 # To play takes as long as to train: only the first seed's students do it.
 for game in ${GAMES//,/ }; do
   episodes="$EPISODES"
@@ -126,12 +125,6 @@ for game in ${GAMES//,/ }; do
     episodes=0
   done
 done
-# The controls have much data: the last share.
-for game in ${GAMES//,/ }; do
-  search "${VALIDATION_SHARES##* }" noise --learning_rate="$SOME_RATES" \
-    --noise="$NOISES"
-done
-report_search
 for game in ${GAMES//,/ }; do
   for seed in ${SEEDS//,/ }; do
     final controls --method=noise,attention \

@@ -55,28 +55,31 @@ def training_batches(config, lessons, first, last):
 
   Frames are read ahead.
   """
-  dtypes = [tf.uint8, tf.float32]
+
+  def read(step):
+    indices = lessons.training_indices(int(step))
+    return indices, *lessons.frames(indices)
 
   def load(step):
-    frames, logits = tf.numpy_function(
-      lambda index: lessons.training_batch(int(index)), [step], dtypes
+    indices, frames, logits = tf.numpy_function(
+      read, [step], [tf.int64, tf.uint8, tf.float32]
     )
     frames = tf.ensure_shape(frames, [None, 84, 84, 4])
-    return frames, tf.ensure_shape(logits, [None, lessons.game.num_actions])
+    logits = tf.ensure_shape(logits, [None, lessons.game.num_actions])
+    return indices, frames, logits
 
   objective, jacobians = Objective.of(config), None
   if objective.compares_gradients:
     jacobians = _jacobians.get(lessons, config.jacobian_gib)
   batches = tf.data.Dataset.range(first, last).map(load).prefetch(2)
-  for step, (frames, logits) in zip(range(first, last), batches, strict=True):
-    seed = tf.constant([config.seed, step])
-    if jacobians is None:
-      yield frames, logits, seed
-    else:
+  steps = range(first, last)
+  for step, (indices, *batch) in zip(steps, batches, strict=True):
+    batch.append(tf.constant([config.seed, step]))
+    if jacobians is not None:
+      _, logits, seed = batch
       v = objective.directions(logits, seed)
-      indices = lessons.training_indices(step)
-      gradient = jacobians.project(indices, v)
-      yield frames, logits, seed, tf.constant(gradient)
+      batch.append(tf.constant(jacobians.project(indices.numpy(), v)))
+    yield batch
 
 
 def train(config, workdir):

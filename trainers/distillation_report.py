@@ -127,13 +127,12 @@ def make_claims(runs):
   for game, found in ratios.items():
     low, high = min(found), max(found)
     if low < high:
-      word = (
-        "the gain is larger"
-        if found[low] > found[high]
-        else ("the gain is NOT larger")
-      )
       if found[low] <= 1:
         word = "there is NO gain"
+      elif found[low] > found[high]:
+        word = "the gain is larger"
+      else:
+        word = "the gain is NOT larger"
       lines.append(
         f'- "Especially in low data", {game}: {word} there; regular KL is '
         f"{found[low]:.2f} times Sobolev's at {low:g} %, {found[high]:.2f} "

@@ -13,7 +13,11 @@ _TEACHER = (((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512)
 _STUDENT = (((16, 8, 4), (32, 4, 2)), 256)
 
 _BLOCK = 4  # pixels: the stride of the first convolution
-BLOCKS_SHAPE = (21, 21, 64)  # what `frames_to_blocks` makes of a frame
+# What `frames_to_blocks` makes of a frame: 21, 21, 64.
+BLOCKS_SHAPE = (
+  *(size // _BLOCK for size in INPUT_SHAPE[:2]),
+  _BLOCK**2 * INPUT_SHAPE[2],
+)
 
 # The customary gains of actor-critics: ReLU's in the trunk, a policy that
 # starts nearly uniform, a value of ordinary size.
