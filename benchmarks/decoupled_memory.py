@@ -22,9 +22,9 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
-from trainers.decoupled_config import PRESETS
-from trainers.decoupled_learner import Learner
-from trainers.decoupled_networks import METHODS
+from trainers.synthetic_gradients.config import PRESETS
+from trainers.synthetic_gradients.learner import Learner
+from trainers.synthetic_gradients.networks import METHODS
 
 _NUM_CLASSES = 1000
 

@@ -25,9 +25,9 @@ import tensorflow as tf
 
 from benchmarks import timing
 from sobolev_tf.synthetic_gradients import Target
-from trainers.decoupled_learner import Learner
-from trainers.decoupled_networks import METHODS, SUPERVISION
-from trainers.synthetic_gradients import PRESETS
+from trainers.synthetic_gradients.learner import Learner
+from trainers.synthetic_gradients.networks import METHODS, SUPERVISION
+from trainers.synthetic_gradients.train import PRESETS
 
 _IMAGE_SHAPE = (32, 32, 3)
 _NUM_CLASSES = 10

@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import timing
-from sobolev_tf.distillation import (
+from sobolev_tf.distillation.objective import (
   policy_directions,
   policy_distillation_loss,
   projected_policy_gradient,
@@ -38,8 +38,8 @@ from sobolev_tf.networks.atari import (
   frames_to_blocks,
   frames_to_input,
 )
-from sobolev_tf.optimizers import SharedAdam
-from trainers.distillation_jacobians import TeacherJacobians
+from sobolev_tf.training.optimizers import SharedAdam
+from trainers.distillation.jacobians import TeacherJacobians
 
 _ALPHA = 0.1
 _NUM_KEPT = 2_000  # frames whose Jacobians no processor's cache holds

@@ -25,8 +25,8 @@ import tensorflow_datasets as tfds
 
 from benchmarks import timing
 from data import cifar10, imagenet_stand_in
-from trainers.decoupled_config import PRESETS, build_data
-from trainers.synthetic_gradients import training_batches
+from trainers.synthetic_gradients.config import PRESETS, build_data
+from trainers.synthetic_gradients.train import training_batches
 
 _WARM_UP = 3  # batches
 _BATCH_SIZE = 32

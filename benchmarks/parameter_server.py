@@ -25,11 +25,12 @@ import time
 import tensorflow as tf
 
 from benchmarks import timing
-from trainers import cluster, decoupled_config, local_cluster, worker_batches
-from trainers import parameter_server as trainer
-from trainers.asynchronous_learner import AsynchronousLearner
-from trainers.decoupled_learner import Learner
-from trainers.served_classifier import ServedClassifier
+from trainers.parameter_server import cluster, local_cluster, worker_batches
+from trainers.parameter_server import member as trainer
+from trainers.parameter_server.learner import AsynchronousLearner
+from trainers.synthetic_gradients import config as table1_config
+from trainers.synthetic_gradients.learner import Learner
+from trainers.synthetic_gradients.served import ServedClassifier
 
 _WARM = 3  # rounds that are not counted
 _SHARE = 32  # pictures, SM §4.2
@@ -52,7 +53,7 @@ class Bench:
     """Starts the servers and workers, and connects."""
     self.config = build_config(workers, width)
     settings = trainer.shared_settings("synthetic_gradients", self.config)
-    self.data = decoupled_config.build_data(self.config)
+    self.data = table1_config.build_data(self.config)
     self._folder = tempfile.TemporaryDirectory(prefix="parameter_server_")
     arguments = [
       "--preset=desk",
@@ -166,9 +167,9 @@ class Bench:
 def time_alone(width, batch_size, rounds):
   """Seconds of a step of the trainer of one process."""
   config = dataclasses.replace(
-    decoupled_config.PRESETS["desk"], width=width, batch_size=batch_size
+    table1_config.PRESETS["desk"], width=width, batch_size=batch_size
   )
-  data = decoupled_config.build_data(config)
+  data = table1_config.build_data(config)
   learner = Learner(
     config, tf.distribute.get_strategy(), data.image_shape, data.num_classes
   )

@@ -27,8 +27,8 @@ import tensorflow as tf
 
 from benchmarks import decoupled_step, timing
 from sobolev_tf.synthetic_gradients import DecoupledNetwork
-from trainers import decoupled_networks as networks
-from trainers.decoupled_config import PRESETS
+from trainers.synthetic_gradients import networks
+from trainers.synthetic_gradients.config import PRESETS
 
 _APPLY_BYTES_PER_SECOND = 5e9  # of gradients that a server's memory applies
 _PICTURES = 32  # per share, SM §4.2 and §4.3

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import rivals, timing
-from trainers.regression_learner import Learner
+from trainers.regression.learner import Learner
 
 _NUM_STEPS = 100
 _SEEDS = 5

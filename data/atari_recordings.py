@@ -276,7 +276,7 @@ def _read_card(folder):
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise ValueError(
       f"{folder} is no recording: its {_CARD} cannot be read; make one with "
-      "python -m trainers.record."
+      "python -m trainers.teachers.record."
     ) from error
   return card
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from sobolev_tf.derivatives import derivatives
+from sobolev_tf.derivatives.nested_tapes import derivatives
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,4 +6,4 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
-exec python -m benchmarks.cluster_faults "$@"
+exec python -m tests.acceptance.cluster_faults "$@"

@@ -8,4 +8,4 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
-exec python -m trainers.local_cluster "$@"
+exec python -m trainers.parameter_server.local_cluster "$@"

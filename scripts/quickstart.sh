@@ -9,7 +9,7 @@ echo "Training regular and Sobolev networks (one to two minutes) ..."
 python -m trainers.regression --preset=quickstart \
   --function=styblinski_tang,rosenbrock --num_train=20,100 --method=all \
   --workdir="$OUTPUT/training"
-python -m trainers.regression_report --workdir="$OUTPUT/training" \
+python -m trainers.regression.report --workdir="$OUTPUT/training" \
   --output="$OUTPUT"
 echo
 echo "Look at:  $OUTPUT/*.png"

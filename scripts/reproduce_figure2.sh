@@ -18,4 +18,4 @@ esac
 
 on_every_processor python -m trainers.regression --preset="$PRESET" \
   --function=all --num_train=20,100,10000 --method=all --workdir="$WORKDIR"
-python -m trainers.regression_report --workdir="$WORKDIR" --output="$OUTPUT"
+python -m trainers.regression.report --workdir="$WORKDIR" --output="$OUTPUT"

@@ -73,7 +73,7 @@ for game in ${GAMES//,/ }; do
         WORKDIR="$WORKDIR/teacher_runs" ./scripts/train_teachers.sh
   fi
   [ -e "$RECORDINGS/$game" ] ||
-    python -m trainers.record --game="$game" \
+    python -m trainers.teachers.record --game="$game" \
       --teacher="$TEACHERS/$game.npz" --num_frames="$NUM_FRAMES" \
       --workdir="$RECORDINGS/$game"
 done
@@ -114,7 +114,7 @@ for game in ${GAMES//,/ }; do
   search "${VALIDATION_SHARES##* }" noise --learning_rate="$SOME_RATES" \
     --noise="$NOISES"
 done
-python -m trainers.distillation_search_report --workdir="$WORKDIR/search" \
+python -m trainers.distillation.search_report --workdir="$WORKDIR/search" \
   --output="$OUTPUT"
 # To play takes as long as to train: only the first seed's students do it.
 for game in ${GAMES//,/ }; do
@@ -131,5 +131,5 @@ for game in ${GAMES//,/ }; do
       --percentage="$CONTROLLED_PERCENTAGE" --num_score_episodes=0
   done
 done
-python -m trainers.distillation_report --workdir="$WORKDIR/final" \
+python -m trainers.distillation.report --workdir="$WORKDIR/final" \
   --output="$OUTPUT"

@@ -31,7 +31,7 @@ for seed in ${SEEDS:-0 1 2}; do
     --estimator_updates=hogwild --seed="$seed" \
     --workdir="$WORKDIR/mirrored/seed_$seed"
   for updates in sync async; do
-    python -m trainers.local_cluster --workers=2 -- "${settings[@]}" \
+    python -m trainers.parameter_server.local_cluster --workers=2 -- "${settings[@]}" \
       --main_updates="$updates" --seed="$seed" \
       --workdir="$WORKDIR/$updates/seed_$seed"
   done
@@ -45,10 +45,10 @@ if [ "$PRESET" = desk ]; then
 fi
 for workers in ${WORKERS:-1 2 4 8}; do
   for updates in sync async; do
-    python -m trainers.local_cluster --workers="$workers" -- \
+    python -m trainers.parameter_server.local_cluster --workers="$workers" -- \
       "${settings[@]}" --num_replicas=8 --main_updates="$updates" \
       --workdir="$WORKDIR/staleness/${updates}_$workers"
   done
 done
-python -m trainers.parameter_server_report --workdir="$WORKDIR" \
+python -m trainers.parameter_server.report --workdir="$WORKDIR" \
   --output="$OUTPUT"

@@ -44,5 +44,5 @@ else
 fi
 # Code 1 says that some run's loss was not finite; the table counts it.
 [ "$code" -le 1 ] || exit "$code"
-python -m trainers.synthetic_gradients_report --workdir="$WORKDIR" \
+python -m trainers.synthetic_gradients.report --workdir="$WORKDIR" \
   --output="$OUTPUT"

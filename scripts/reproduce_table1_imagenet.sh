@@ -82,7 +82,7 @@ else
 fi
 # Code 1 says that some run's loss was not finite; the table counts it.
 [ "$code" -le 1 ] || exit "$code"
-python -m trainers.synthetic_gradients_report --workdir="$WORKDIR" \
+python -m trainers.synthetic_gradients.report --workdir="$WORKDIR" \
   --output="$OUTPUT"
 if [ "$PRESET" = smoke ]; then
   # A fresh process for each method: its peak is its own.

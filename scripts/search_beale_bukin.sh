@@ -24,5 +24,5 @@ search scaling_slow --function=beale,bukin --scaling=standard
 search loss --function=bukin --derivative_loss=l1,huber --learning_rate=1e-3
 search weight --function=bukin --derivative_weight=0.1,0.01 \
   --learning_rate=1e-3
-python -m trainers.regression_report --workdir="$WORKDIR" \
+python -m trainers.regression.report --workdir="$WORKDIR" \
   --output="${OUTPUT:-$ROOT/results/figure2_search}"

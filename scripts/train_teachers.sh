@@ -30,12 +30,12 @@ export TF_NUM_INTRAOP_THREADS=1
 status=0
 for game in ${GAME//,/ }; do
   code=0
-  python -m trainers.a3c --preset="$PRESET" --game="$game" \
+  python -m trainers.teachers --preset="$PRESET" --game="$game" \
     --workdir="$WORKDIR/$game" "$@" || code=$?
   # Code 1: a gradient was not finite. The other games go on.
   [ "$code" -le 1 ] || exit "$code"
   [ "$code" -le "$status" ] || status="$code"
 done
-python -m trainers.teacher_report --workdir="$WORKDIR" \
+python -m trainers.teachers.report --workdir="$WORKDIR" \
   --output="${OUTPUT:-$ROOT/results/teachers}"
 exit "$status"

@@ -2,7 +2,7 @@
 # Films a game: the teacher, its Sobolev student and its regular student side
 # by side, with scores and the probabilities of their actions.
 #   ./scripts/watch.sh breakout     writes runs/films/breakout.mp4
-# Further arguments go to trainers.watch: --percentage=1 --seconds=120
+# Further arguments go to trainers.teachers.watch: --percentage=1 --seconds=120
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -11,4 +11,4 @@ case "${1:-}" in
 esac
 game="$1"
 shift
-python -m trainers.watch --game="$game" --workdir="$ROOT/runs/films" "$@"
+python -m trainers.teachers.watch --game="$game" --workdir="$ROOT/runs/films" "$@"

@@ -3,22 +3,28 @@
 Rebuilds "Sobolev Training for Neural Networks" (Czarnecki et al., 2017).
 """
 
-from sobolev_tf.checks import DerivativeCheck, check_derivatives
-from sobolev_tf.derivatives import derivatives, project, projected_derivatives
-from sobolev_tf.directions import random_directions
-from sobolev_tf.finite_differences import (
+from sobolev_tf import distillation, export, synthetic_gradients, theory
+from sobolev_tf.derivatives import (
   FiniteDifferences,
+  derivatives,
   finite_differences,
+  project,
+  projected_derivatives,
+  random_directions,
+  sobolev_distance,
+  sobolev_norm,
 )
-from sobolev_tf.losses import SobolevLoss, sobolev_loss
-from sobolev_tf.model import SobolevModel
-from sobolev_tf.norms import sobolev_distance, sobolev_norm
-from sobolev_tf.scaling import Scaling
-from sobolev_tf.targets import (
+from sobolev_tf.labels import (
+  DerivativeCheck,
+  check_derivatives,
   targets_from_black_box,
   targets_from_function,
   targets_from_neighbours,
 )
+from sobolev_tf.model import SobolevModel
+from sobolev_tf.training import Scaling, SobolevLoss, sobolev_loss
+
+__version__ = "0.1.0"
 
 __all__ = [
   "DerivativeCheck",
@@ -28,6 +34,8 @@ __all__ = [
   "SobolevModel",
   "check_derivatives",
   "derivatives",
+  "distillation",
+  "export",
   "finite_differences",
   "project",
   "projected_derivatives",
@@ -35,7 +43,9 @@ __all__ = [
   "sobolev_distance",
   "sobolev_loss",
   "sobolev_norm",
+  "synthetic_gradients",
   "targets_from_black_box",
   "targets_from_function",
   "targets_from_neighbours",
+  "theory",
 ]

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from sobolev_tf import labels as labels_lib
-from sobolev_tf import objective, weight_schedules
-from sobolev_tf.derivatives import derivatives
-from sobolev_tf.network_model import NetworkModel
-from sobolev_tf.scaling import Scaling
+from sobolev_tf.derivatives.nested_tapes import derivatives
+from sobolev_tf.labels import matching as labels_lib
+from sobolev_tf.training import objective, weight_schedules
+from sobolev_tf.training.network_model import NetworkModel
+from sobolev_tf.training.scaling import Scaling
 
 # Evaluation draws its directions at this step, so that two evaluations of the
 # same weights agree; training never takes it.

@@ -10,7 +10,7 @@ import typing
 import sonnet as snt
 import tensorflow as tf
 
-from sobolev_tf.losses import sobolev_loss
+from sobolev_tf.training.losses import sobolev_loss
 
 
 class Estimate(typing.NamedTuple):

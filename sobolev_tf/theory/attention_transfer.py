@@ -8,9 +8,9 @@ theta_f > 0. The transfer loss pulls a student that equals the teacher away to
 import numpy as np
 import tensorflow as tf
 
-from sobolev_tf.derivatives import derivatives
-from sobolev_tf.distillation import attention_transfer_loss
-from sobolev_tf.losses import sobolev_loss
+from sobolev_tf.derivatives.nested_tapes import derivatives
+from sobolev_tf.distillation.objective import attention_transfer_loss
+from sobolev_tf.training.losses import sobolev_loss
 
 LOSSES = ("transfer", "sobolev")
 

@@ -8,9 +8,9 @@ number per activation: far more than the value, and more than dy/dx.
 
 import tensorflow as tf
 
-from sobolev_tf.derivatives import derivatives
-from sobolev_tf.losses import sobolev_loss
+from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.theory import training
+from sobolev_tf.training.losses import sobolev_loss
 
 _INPUTS, _ACTIVATIONS, _UNITS = 4, 12, 32
 

@@ -9,9 +9,9 @@ those, and NaN for the rest.
 import numpy as np
 import tensorflow as tf
 
-from sobolev_tf.derivatives import derivatives
-from sobolev_tf.losses import sobolev_loss
+from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.theory import training
+from sobolev_tf.training.losses import sobolev_loss
 
 _MEANS = np.array([[-1.0, -0.5], [1.0, 0.7]])
 _DEVIATIONS = np.array([[0.9, 0.7], [0.6, 1.0]])

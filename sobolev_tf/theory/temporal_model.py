@@ -9,10 +9,10 @@ from its own outputs. There small errors in the Jacobian of m add up.
 import numpy as np
 import tensorflow as tf
 
-from sobolev_tf.derivatives import derivatives
-from sobolev_tf.finite_differences import finite_differences
-from sobolev_tf.losses import sobolev_loss
+from sobolev_tf.derivatives.finite_differences import finite_differences
+from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.theory import training
+from sobolev_tf.training.losses import sobolev_loss
 
 _INNER_STEPS, _INNER_TIME = 20, 0.02  # one step of the model is 0.4 s
 _NOISE = 0.01  # standard deviation of the process, per step and component

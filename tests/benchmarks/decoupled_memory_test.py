@@ -1,7 +1,7 @@
 import dataclasses
 
 from benchmarks import decoupled_memory
-from trainers.decoupled_config import PRESETS
+from trainers.synthetic_gradients.config import PRESETS
 
 
 def test_steps_are_measured_with_the_trainers_learner():

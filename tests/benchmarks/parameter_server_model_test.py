@@ -5,9 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks import cluster_faults, parameter_server
+from benchmarks import parameter_server
 from benchmarks import parameter_server_model as model
-from trainers.decoupled_config import PRESETS
+from tests.acceptance import cluster_faults
+from trainers.synthetic_gradients.config import PRESETS
 
 LOAD = model.Load((100e6, 25e6), (100e6, 25e6), 1e9)
 FAST = model.Machine(1, 1, 1e9, 1e12, 0.0)

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sobolev_tf import sobolev_loss, weight_schedules
-from sobolev_tf.derivatives import derivatives
+from sobolev_tf import sobolev_loss
+from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.model import SobolevModel
+from sobolev_tf.training import weight_schedules
 
 
 def _network(dtype=None):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sobolev_tf.derivatives import derivatives
-from sobolev_tf.losses import sobolev_loss
+from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.networks.regression import RegressionMLP
+from sobolev_tf.training.losses import sobolev_loss
 
 
 def _points(count, inputs=2, dtype=np.float64):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from sobolev_tf.derivatives import derivatives
+from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.theory import (
   internal_activations,
   second_order,

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
-from sobolev_tf.derivatives import derivatives
+from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.theory.interpolation import interpolating_network
 
 

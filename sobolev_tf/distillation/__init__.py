@@ -1,0 +1,27 @@
+"""Losses that move what one network knows into another (§4.2, SM §5)."""
+
+from sobolev_tf.distillation.objective import (
+  KL_DIRECTIONS,
+  ROWS,
+  DistillationLoss,
+  action_prediction_error,
+  attention_transfer_loss,
+  kl_divergence,
+  policy_directions,
+  policy_distillation_loss,
+  policy_entropy,
+  projected_policy_gradient,
+)
+
+__all__ = [
+  "DistillationLoss",
+  "KL_DIRECTIONS",
+  "ROWS",
+  "action_prediction_error",
+  "attention_transfer_loss",
+  "kl_divergence",
+  "policy_directions",
+  "policy_distillation_loss",
+  "policy_entropy",
+  "projected_policy_gradient",
+]

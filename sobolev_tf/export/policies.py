@@ -1,0 +1,58 @@
+"""Atari policies in files: a teacher's or a student's .npz with its card."""
+
+from sobolev_tf.export import weights
+from sobolev_tf.networks.atari import StudentNetwork, TeacherNetwork
+
+KINDS = {"teacher": TeacherNetwork, "student": StudentNetwork}
+
+
+def save_policy(path, network, card):
+  """Writes a policy and its card; see `weights.save_weights`.
+
+  Args:
+    path: ends in .npz.
+    network: a `TeacherNetwork` or a `StudentNetwork`.
+    card: dict with `game` and `action_names`, and whatever else JSON can hold;
+      `kind` and `sha256` are added.
+
+  Raises:
+    ValueError: a weight is not finite, or the card does not fit the network.
+  """
+  if len(card["action_names"]) != network.num_actions:
+    raise ValueError(
+      f"the card names {len(card['action_names'])} actions, but the network "
+      f"has {network.num_actions}."
+    )
+  kind = next(name for name, of in KINDS.items() if isinstance(network, of))
+  weights.save_weights(path, network, {"kind": kind, **card})
+
+
+def load_policy(path, kind=None):
+  """Reads what `save_policy` wrote.
+
+  Args:
+    path: the .npz.
+    kind: "teacher" or "student" if it has to be that one.
+
+  Returns:
+    (network, card).
+
+  Raises:
+    ValueError: a file is missing or damaged, or is something else.
+  """
+  card = weights.load_card(path)
+  names, found = card.get("action_names"), card.get("kind")
+  if (
+    found not in KINDS
+    or not isinstance(card.get("game"), str)
+    or not isinstance(names, list)
+    or not names
+  ):
+    raise ValueError(
+      f"{weights.card_path(path)} is no card of a policy: it lacks a kind, a "
+      "game or action names; restore it."
+    )
+  if kind is not None and found != kind:
+    raise ValueError(f"{path} holds a {found}, but a {kind} is wanted.")
+  network = KINDS[found](len(names), name=found)
+  return network, weights.load_weights(path, network)

@@ -1,0 +1,16 @@
+"""Derivative labels: made, checked, and brought into one form."""
+
+from sobolev_tf.labels.checks import DerivativeCheck, check_derivatives
+from sobolev_tf.labels.makers import (
+  targets_from_black_box,
+  targets_from_function,
+  targets_from_neighbours,
+)
+
+__all__ = [
+  "DerivativeCheck",
+  "check_derivatives",
+  "targets_from_black_box",
+  "targets_from_function",
+  "targets_from_neighbours",
+]

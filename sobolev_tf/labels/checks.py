@@ -1,0 +1,296 @@
+"""A test of derivative labels before anyone trains on them."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from sobolev_tf.derivatives.finite_differences import (
+  as_points,
+  component_scales,
+  evaluate,
+  finite_differences,
+)
+from sobolev_tf.derivatives.nested_tapes import derivatives
+from sobolev_tf.labels.faults import describe_faults
+from sobolev_tf.labels.neighbourhoods import fit_locally, nearest_neighbours
+
+# A function can be evaluated as close as one likes, scattered points cannot.
+_FUNCTION_TOLERANCE = 0.02
+_SCATTERED_TOLERANCE = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class DerivativeCheck:
+  """What `check_derivatives` found. True in a condition if the labels passed.
+
+  Attributes:
+    passed: whether the verdict is "right".
+    verdict: `"right"`, `"wrong"` or `"cannot tell"`.
+    wrong_components: indices into the axes of dy behind the batch axis, the
+      worst first.
+    errors: root-mean-square error of each component divided by that of its
+      label, `dy.shape[1:]`. NaN = not measured.
+    message: one or two sentences.
+  """
+
+  passed: bool
+  verdict: str
+  wrong_components: tuple
+  errors: np.ndarray
+  message: str
+
+  def __bool__(self):
+    return self.passed
+
+
+def check_derivatives(
+  f_or_labels, x, dy=None, *, tolerance=None, max_points=256, seed=0
+):
+  """Tests first-derivative labels, and says which component is wrong.
+
+  `check_derivatives(f, x, dy)` is a Taylor test. Along random directions v the
+  remainder `f(x + h v) - f(x) - h <dy, v>` must fall as h^2; if it does not,
+  central differences find the components at fault.
+
+  `check_derivatives((y, dy), x)` needs no function. For neighbouring points i
+  and j the trapezoid rule says `y_j - y_i = <(dy_i + dy_j) / 2, x_j - x_i>` up
+  to the third order of their distance. A least-squares fit of what is left
+  onto the displacements measures the error of each component; neighbours
+  further away must find the same error.
+
+  Args:
+    f_or_labels: a callable of a batch, in TensorFlow or NumPy, or `(y, dy)`.
+    x: array `[B, *in]`.
+    dy: for a callable: array `[B, *out, *in]` or a callable of x that returns
+      it; None means f's own gradient in TensorFlow. NaN labels are ignored. For
+      a single output y may be `[B]` or `[B, 1]`, and dy `[B, *in]` or
+      `[B, 1, *in]`.
+    tolerance: largest error of a component, relative to its label, that still
+      passes. None means 0.02 with a function and 0.1 without.
+    max_points: at most this many points, drawn at random, are tested; with M
+      inputs a function is evaluated at about 6 of them each, and at 4 M more
+      if a component has to be found.
+    seed: fixes points and directions.
+
+  Returns:
+    `DerivativeCheck`. The verdict is "cannot tell" if the points are too few,
+    too far apart or too noisy.
+
+  Raises:
+    ValueError: a shape does not fit.
+  """
+  x = as_points(x)
+  rng = np.random.default_rng(seed)
+  if not callable(f_or_labels):
+    if dy is not None or not isinstance(f_or_labels, (tuple, list)):
+      raise ValueError(
+        "check_derivatives takes either (f, x, dy) with a callable f, or "
+        "((y, dy), x)."
+      )
+    if len(f_or_labels) != 2:
+      raise ValueError(
+        f"the labels must be a pair (y, dy), but there are {len(f_or_labels)}."
+      )
+    y, dy = (np.asarray(label) for label in f_or_labels)
+    _check_shapes(x, y, dy)
+    tolerance = _SCATTERED_TOLERANCE if tolerance is None else tolerance
+    return _check_scattered(x, y, dy, tolerance, max_points, rng)
+  f = f_or_labels
+  dy = _claimed(f, x, dy)
+  if len(dy) == len(x) > max_points:
+    chosen = rng.choice(len(x), max_points, replace=False)
+    x, dy = x[chosen], dy[chosen]
+  y = evaluate(f, x)
+  _check_shapes(x, y, dy)
+  tolerance = _FUNCTION_TOLERANCE if tolerance is None else tolerance
+  return _check_function(f, x, y, dy, tolerance, rng)
+
+
+def _claimed(f, x, dy):
+  if dy is None:
+    return derivatives(f, tf.convert_to_tensor(x), 1)[1].numpy()
+  return np.asarray(dy(x) if callable(dy) else dy)
+
+
+def _check_shapes(x, y, dy):
+  outputs, inputs = y.shape[1:], x.shape[1:]
+  accepted = [x.shape[:1] + outputs + inputs]
+  if outputs in ((), (1,)):
+    accepted.append(x.shape[:1] + ((1,) if not outputs else ()) + inputs)
+  if y.ndim == 0 or len(y) != len(x) or dy.shape not in accepted:
+    wanted = " or ".join(str(shape) for shape in accepted)
+    raise ValueError(
+      f"for x of shape {x.shape} and y of shape {y.shape}, dy must have shape "
+      f"{wanted}, but it has shape {dy.shape}."
+    )
+
+
+def _check_function(f, x, y, dy, tolerance, rng):
+  shape = (len(x), y[0].size, x[0].size)
+  claimed = dy.reshape(shape).astype(np.float64)  # [B, O, M]
+  if not np.isfinite(claimed).any():
+    return _result("cannot tell", dy, None, "All derivative labels are NaN.")
+  screened = _taylor_errors(f, x, y, claimed, rng)  # [O]
+  # Stricter than the tolerance: a wrong component may be a small one.
+  if (screened <= 0.001 * tolerance).all():
+    errors = np.broadcast_to(screened[:, np.newaxis], shape[1:])
+    return _result(
+      "right",
+      dy,
+      errors,
+      "dy agrees with the function: the Taylor remainder falls as h^2.",
+    )
+  measured = finite_differences(f, x)
+  wider = finite_differences(f, x, step=2 * measured.step)
+  found = np.asarray(measured).reshape(shape).astype(np.float64)
+  # Central differences of two widths differ by 3 times the error of the
+  # smaller, or by rounding.
+  doubt = np.abs(np.asarray(wider).reshape(shape) - found)
+  # What rounding allows to say of a component that is zero in truth.
+  floor = 10 * np.cbrt(np.finfo(measured.dtype).eps)
+  return _judge(x, claimed, found, doubt, dy, tolerance, floor, "the function")
+
+
+def _taylor_errors(f, x, y, claimed, rng):
+  """Relative size of the first-order part of the remainder, per output.
+
+  The remainder over h is `<error, v> + c h + O(h^2)`; two values of h remove
+  c. NaN if labels are missing: components then have to be looked at singly.
+  """
+  eps = np.finfo(np.result_type(x.dtype, y.dtype)).eps
+  if np.float32 in (x.dtype, y.dtype):
+    eps = np.finfo(np.float32).eps
+  flat = y.reshape(len(y), -1).astype(np.float64)  # [B, O]
+  errors, sizes = [], []
+  for _ in range(3):
+    v = rng.normal(size=x.shape)
+    v /= np.linalg.norm(v.reshape(len(x), -1), axis=1).reshape(
+      [-1] + [1] * (x.ndim - 1)
+    )
+    v = v * component_scales(x)
+    slopes = []
+    for h in (eps**0.25, eps**0.25 / 2):
+      ahead = (x + h * v).astype(x.dtype)
+      moved = (ahead - x).astype(np.float64).reshape(len(x), -1)  # [B, M]
+      predicted = np.einsum("bom,bm->bo", claimed, moved)
+      change = evaluate(f, ahead).reshape(flat.shape) - flat
+      slopes.append((change - predicted) / h)  # [B, O]
+    errors.append(2 * slopes[1] - slopes[0])
+    sizes.append(predicted / h)
+  known = np.isfinite(errors)
+  count = np.maximum(known.sum(axis=(0, 1)), 1)
+  error = np.sqrt(np.where(known, np.square(errors), 0).sum((0, 1)) / count)
+  size = np.sqrt(np.where(known, np.square(sizes), 0).sum((0, 1)) / count)
+  error = error / np.maximum(size, np.finfo(np.float64).tiny)
+  unknown = np.isnan(claimed).any(axis=(0, 2)) | ~known.any(axis=(0, 1))
+  return np.where(unknown, np.nan, error)
+
+
+def _check_scattered(x, y, dy, tolerance, max_points, rng):
+  points = x.reshape(len(x), -1).astype(np.float64)  # [B, M]
+  inputs = points.shape[1]
+  # Three times as many neighbours tell how far the answer depends on distance.
+  count = min(2 * inputs + 2, (len(points) - 1) // 2)
+  if count < inputs + 1:
+    return _result(
+      "cannot tell",
+      dy,
+      None,
+      f"cannot tell whether dy is right: {len(points)} point(s) are too few "
+      f"for {inputs} input(s); {2 * inputs + 3} is the least.",
+    )
+  values = y.reshape(len(y), -1).astype(np.float64)  # [B, O]
+  claimed = dy.reshape(len(x), -1, inputs).astype(np.float64)  # [B, O, M]
+  neighbours, steps, scale = nearest_neighbours(
+    points, min(3 * count, len(points) - 1)
+  )
+  chosen = np.arange(len(points))
+  if len(points) > max_points:
+    chosen = rng.choice(len(points), max_points, replace=False)
+  neighbours, steps = neighbours[chosen], steps[chosen]
+  corrections, doubts = [], []
+  for label, slope in zip(values.T, claimed.swapaxes(0, 1), strict=True):
+    mean = (slope[chosen, np.newaxis] + slope[neighbours]) / 2  # [b, K, M]
+    residual = label[neighbours] - label[chosen, np.newaxis]  # [b, K]
+    residual = residual - np.sum(mean * (steps * scale), axis=-1)
+    known = np.isfinite(residual).astype(np.float64)
+    near, spread = fit_locally(
+      steps[:, :count], residual[:, :count], known[:, :count]
+    )
+    far, _ = fit_locally(steps, residual, known)
+    corrections.append(near / scale)
+    doubts.append(np.hypot(spread, near - far) / scale)
+  claimed = claimed[chosen]
+  found = claimed + np.stack(corrections, axis=1)
+  doubt = np.stack(doubts, axis=1)  # [b, O, M]
+  return _judge(x, claimed, found, doubt, dy, tolerance, 0.01, "the values y")
+
+
+def _judge(x, claimed, found, doubt, dy, tolerance, floor, source):
+  """Compares claimed and found derivatives `[B, O, M]`, in doubt by `doubt`."""
+  known = np.isfinite(claimed) & np.isfinite(found) & np.isfinite(doubt)
+  claimed, found, doubt = (
+    np.where(known, a, np.nan) for a in (claimed, found, doubt)
+  )
+  sizes, truths = _rms(claimed), _rms(found)  # [O, M]
+  # A component that is zero in truth needs a size to be measured against: the
+  # part `floor` of what the largest one does over the range of x.
+  ranges = _rms(x.reshape(len(x), -1).astype(np.float64))
+  ranges = np.where(ranges > 0, ranges, 1)
+  floor = floor * np.nanmax(
+    np.maximum(sizes, truths) * ranges, axis=1, keepdims=True, initial=0
+  )
+  sizes = np.maximum(np.maximum(sizes, floor / ranges), 1e-300)
+  errors = _rms(found - claimed) / sizes
+  doubts = _rms(doubt) / sizes
+  measured = np.isfinite(errors)
+  if not measured.any():
+    message = (
+      "cannot tell whether dy is right: no point has enough neighbours or "
+      "known labels to measure its derivative."
+    )
+    return _result("cannot tell", dy, errors, message)
+  wrong = measured & (errors > tolerance) & (errors > 2 * doubts)
+  if wrong.any():
+    order = np.argsort(np.where(wrong, -errors, 0), axis=None, kind="stable")
+    order = order[: wrong.sum()]
+    shape = dy.shape[1:]
+    message = describe_faults(claimed, found, errors, order, shape, source)
+    components = tuple(
+      tuple(int(i) for i in np.unravel_index(flat, shape)) for flat in order
+    )
+    return _result("wrong", dy, errors, message, components)
+  if (errors[measured] > tolerance).any():
+    message = (
+      f"cannot tell whether dy is right: {source} would allow an error of "
+      f"{100 * np.nanmax(errors):.0f} %; the points are too few, too far "
+      "apart or too noisy."
+    )
+    return _result("cannot tell", dy, errors, message)
+  message = (
+    f"dy agrees with {source}: no component is off by more than "
+    f"{100 * np.nanmax(errors):.2g} %."
+  )
+  return _result("right", dy, errors, message)
+
+
+def _rms(a):
+  """Root mean square over the batch of what is known; NaN if nothing is."""
+  known = np.isfinite(a)
+  count = known.sum(axis=0)
+  total = np.where(known, np.square(np.where(known, a, 0)), 0).sum(axis=0)
+  return np.where(count > 0, np.sqrt(total / np.maximum(count, 1)), np.nan)
+
+
+def _result(verdict, dy, errors, message, components=()):
+  shape = dy.shape[1:]
+  if errors is None:
+    errors = np.full(shape, np.nan)
+  return DerivativeCheck(
+    verdict == "right",
+    verdict,
+    components,
+    np.array(errors, np.float64).reshape(shape),
+    message,
+  )

@@ -1,0 +1,212 @@
+"""The SavedModel of a policy, through the real command and after reloading."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from sobolev_tf.distillation.objective import (
+  policy_distillation_loss,
+  projected_policy_gradient,
+)
+from sobolev_tf.export import policy_signatures as export
+from sobolev_tf.export import weights
+from sobolev_tf.export.policies import save_policy
+from sobolev_tf.networks.atari import StudentNetwork, TeacherNetwork
+
+NAMES = ["NOOP", "RIGHT", "LEFT"]
+CLI = pathlib.Path(sys.executable).parent / "saved_model_cli"
+
+
+def some_frames(count):
+  return np.random.default_rng(0).integers(
+    0, 256, [count, 84, 84, 4], dtype=np.uint8
+  )
+
+
+def some_directions(count):
+  v = np.random.default_rng(1).normal(size=[count, 3]).astype(np.float32)
+  return v / np.linalg.norm(v, axis=1, keepdims=True)
+
+
+def sharpen(network):
+  """A policy that starts nearly uniform would hide faults."""
+  network.policy.w.assign(100 * network.policy.w)
+  weights.round_weights(network)
+  return network
+
+
+def save(folder, network):
+  path = str(folder / "policy.npz")
+  save_policy(path, network, {"game": "pong", "action_names": NAMES})
+  return path
+
+
+@pytest.fixture(scope="module")
+def student():
+  return sharpen(StudentNetwork(3, seed=1))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, student):
+  base = tmp_path_factory.mktemp("export")
+  output = base / "a model"
+  assert (
+    export.main([f"--checkpoint={save(base, student)}", f"--output={output}"])
+    == 0
+  )
+  assert not list(base.glob("*.partial"))
+  return output
+
+
+@pytest.fixture(scope="module")
+def reloaded(folder):
+  return tf.saved_model.load(str(folder))
+
+
+def test_reloaded_functions_equal_the_network(student, reloaded):
+  for count in (1, 3):
+    frames = some_frames(count)
+    v = some_directions(count)
+    s = tf.constant(frames, tf.float32) / 255
+    logits = student(s)
+    served = reloaded.signatures["serving_default"](frames=tf.constant(frames))
+    assert set(served) == {"logits", "probabilities", "action"}
+    np.testing.assert_allclose(served["logits"], logits, atol=1e-6)
+    np.testing.assert_allclose(
+      served["probabilities"], tf.nn.softmax(logits), atol=1e-6
+    )
+    np.testing.assert_array_equal(served["action"], np.argmax(logits, axis=1))
+    with tf.GradientTape() as tape:
+      tape.watch(s)
+      projected = tf.reduce_sum(tf.nn.log_softmax(student(s)) * v)
+    gradient = tape.gradient(projected, s)
+    assert np.abs(gradient).max() > 1e-3
+    found = reloaded.signatures["input_gradient"](
+      frames=tf.constant(frames), directions=tf.constant(v)
+    )
+    assert set(found) == {"log_policy", "gradient"}
+    np.testing.assert_allclose(found["gradient"], gradient, atol=1e-6)
+    np.testing.assert_allclose(
+      found["log_policy"], tf.nn.log_softmax(logits), atol=1e-6
+    )
+
+
+def test_a_teacher_is_exported_without_its_value(tmp_path):
+  network = sharpen(TeacherNetwork(3, seed=2))
+  export.export_policy(save(tmp_path, network), str(tmp_path / "out"))
+  loaded = tf.saved_model.load(str(tmp_path / "out"))
+  frames = some_frames(2)
+  np.testing.assert_allclose(
+    loaded.serve(frames)["logits"],
+    network(tf.constant(frames, tf.float32) / 255),
+    atol=1e-6,
+  )
+
+
+def sobolev_gradients(predict, variables, target):
+  with tf.GradientTape() as tape:
+    loss = policy_distillation_loss(predict(), target, 0.3).loss
+    total = tf.reduce_sum(loss)
+  return tape.gradient(total, variables)
+
+
+def test_sobolev_training_goes_on_after_reloading(student, reloaded):
+  frames, v = some_frames(2), some_directions(2)
+  s = tf.constant(frames, tf.float32) / 255
+  other = sharpen(StudentNetwork(3, seed=5))
+  target = projected_policy_gradient(other, s, v[:, None])
+
+  def predict():
+    found = reloaded.input_gradient(frames, v)
+    return found["log_policy"], found["gradient"][:, None]
+
+  found = sobolev_gradients(predict, list(reloaded.parameters), target)
+  wanted = sobolev_gradients(
+    lambda: projected_policy_gradient(student, s, v[:, None]),
+    student.trainable_variables,
+    target,
+  )
+  for gradient, expected in zip(found, wanted, strict=True):
+    size = np.abs(expected).max()
+    assert size > 0
+    np.testing.assert_allclose(gradient, expected, atol=1e-5 * size)
+
+
+def test_the_card_travels_along(folder, reloaded):
+  (card,) = (folder / "assets").iterdir()
+  assert json.loads(card.read_text())["action_names"] == NAMES
+  assert (
+    card.read_bytes()
+    == pathlib.Path(reloaded.card.asset_path.numpy().decode()).read_bytes()
+  )
+
+
+def test_the_command_line_tool_shows_and_runs_it(student, folder, tmp_path):
+  shown = subprocess.run(
+    [CLI, "show", "--dir", folder, "--all"], capture_output=True, text=True
+  )
+  assert shown.returncode == 0, shown.stderr
+  for name in ("serving_default", "input_gradient", "(-1, 84, 84, 4)"):
+    assert name in shown.stdout
+  np.savez(
+    tmp_path / "in.npz", frames=some_frames(2), directions=some_directions(2)
+  )
+  ran = subprocess.run(
+    [
+      *(CLI, "run", "--dir", folder, "--tag_set", "serve"),
+      *("--signature_def", "input_gradient", "--outdir", tmp_path / "out"),
+      "--inputs",
+      f"frames={tmp_path}/in.npz[frames];"
+      f"directions={tmp_path}/in.npz[directions]",
+    ],
+    capture_output=True,
+    text=True,
+  )
+  assert ran.returncode == 0, ran.stderr
+  s = tf.constant(some_frames(2), tf.float32) / 255
+  _, gradient = projected_policy_gradient(
+    student, s, some_directions(2)[:, None]
+  )
+  np.testing.assert_allclose(
+    np.load(tmp_path / "out" / "gradient.npy"), gradient[:, 0], atol=1e-6
+  )
+
+
+def test_an_interrupted_export_leaves_no_model(tmp_path, student, monkeypatch):
+  path = save(tmp_path, student)
+
+  def interrupt(policy, to, signatures):
+    pathlib.Path(to, "saved_model.pb").write_bytes(b"half")
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(tf.saved_model, "save", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+      export.export_policy(path, str(tmp_path / "out"))
+  assert not (tmp_path / "out").exists()
+  export.export_policy(path, str(tmp_path / "out") + "/")
+  assert not (tmp_path / "out.partial").exists()
+  assert tf.saved_model.contains_saved_model(str(tmp_path / "out"))
+
+
+def test_faults_are_one_sentence(tmp_path, folder, student, capsys):
+  path = save(tmp_path, student)
+  file = tmp_path / "file"
+  file.write_text("mine")
+  cases = [
+    (str(tmp_path / "none.npz"), str(tmp_path / "a"), "does not exist"),
+    (path, str(folder), "exists already and is not empty"),
+    (path, str(file), "exists already and is not empty"),
+    (path, str(file / "below"), "cannot be written"),
+  ]
+  for checkpoint, output, phrase in cases:
+    code = export.main([f"--checkpoint={checkpoint}", f"--output={output}"])
+    assert code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and phrase in line
+  assert file.read_text() == "mine"

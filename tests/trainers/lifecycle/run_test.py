@@ -1,0 +1,292 @@
+"""The run folder: resume, refusal, fallback, signals. With real processes."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import (
+  EventAccumulator,
+)
+
+from trainers.lifecycle import checkpoints, command_line, exit_codes, loop
+from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.run import NotFinite
+from trainers.regression import train as regression
+
+_SETTINGS = (
+  "--preset=smoke",
+  "--function=booth",
+  "--num_train=20",
+  "--method=sobolev",
+)
+_LONG = (
+  *_SETTINGS,
+  "--num_steps=3000",
+  "--evaluate_every=50",
+  "--checkpoint_every=50",
+)
+_RESULTS = ("metrics.csv", "networks.npz", "finished.json")
+
+
+def start(workdir, *settings):
+  return subprocess.Popen(
+    [sys.executable, "-m", "trainers.regression", f"--workdir={workdir}"]
+    + list(settings),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def complete(workdir, *settings):
+  process = start(workdir, *settings)
+  output, errors = process.communicate(timeout=300)
+  return process.returncode, output, errors
+
+
+def run_here(workdir, *settings):
+  return regression.main(["regression", f"--workdir={workdir}", *settings])
+
+
+def results(workdir):
+  return {name: (workdir / name).read_bytes() for name in _RESULTS}
+
+
+def wait_for_checkpoint(process, workdir):
+  """Waits until the process has written a checkpoint of its own."""
+
+  def found():
+    return set(workdir.glob("checkpoints/step_*[0-9]"))
+
+  before = found()
+  deadline = time.monotonic() + 120
+  while not found() - before:
+    assert process.poll() is None, process.communicate()[1]
+    assert time.monotonic() < deadline, "no checkpoint within two minutes"
+    time.sleep(0.05)
+
+
+def newest_checkpoint(workdir):
+  return sorted(workdir.glob("checkpoints/step_*[0-9]"))[-1]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("uninterrupted")
+  code, _, errors = complete(workdir, *_LONG)
+  assert code == 0, errors
+  return results(workdir)
+
+
+def test_ten_kills_leave_the_bytes_of_an_uninterrupted_run(
+  tmp_path, uninterrupted
+):
+  moments = random.Random(7)
+  for index in range(10):
+    process = start(tmp_path, *_LONG)
+    if index % 3 == 2:
+      time.sleep(moments.uniform(0.5, 6.0))  # perhaps before the first step
+    else:
+      wait_for_checkpoint(process, tmp_path)
+      time.sleep(moments.uniform(0.0, 0.3))  # amid steps, tests and saves
+    assert process.poll() is None, process.communicate()[1]
+    process.kill()
+    process.communicate()
+  code, _, errors = complete(tmp_path, *_LONG)
+  assert code == 0, errors
+  assert results(tmp_path) == uninterrupted
+
+
+def test_sigterm_saves_and_the_same_command_resumes(tmp_path, uninterrupted):
+  process = start(tmp_path, *_LONG)
+  wait_for_checkpoint(process, tmp_path)
+  process.send_signal(signal.SIGTERM)
+  _, errors = process.communicate(timeout=60)
+  assert process.returncode == 128 + signal.SIGTERM
+  assert "the same command resumes there" in errors
+  assert "Traceback" not in errors
+  code, output, errors = complete(tmp_path, *_LONG)
+  assert code == 0, errors
+  assert "Resuming at step" in output
+  assert results(tmp_path) == uninterrupted
+
+
+def test_second_process_is_refused_while_the_first_works(tmp_path):
+  process = start(tmp_path, *_LONG)
+  wait_for_checkpoint(process, tmp_path)
+  try:
+    with pytest.raises(CommandError, match="another process"):
+      run_here(tmp_path, *_LONG)
+  finally:
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip"])
+def test_damaged_checkpoint_falls_back_to_the_one_before(
+  tmp_path, capsys, damage
+):
+  run_here(tmp_path, *_SETTINGS)
+  expected = results(tmp_path)
+  (tmp_path / "finished.json").unlink()
+  (tmp_path / "networks.npz").unlink()
+  newest = newest_checkpoint(tmp_path)
+  data = next(newest.glob("state.data*"))
+  content = bytearray(data.read_bytes())
+  if damage == "truncate":
+    content = content[: len(content) // 2]
+  else:
+    content[len(content) // 3] ^= 1
+  data.write_bytes(content)
+  capsys.readouterr()
+  run_here(tmp_path, *_SETTINGS)
+  output = capsys.readouterr().out
+  assert f"Checkpoint {newest.name} is damaged ({data.name}" in output
+  assert "Resuming at step 300" in output
+  assert results(tmp_path) == expected
+
+
+def test_damaged_manifest_is_a_damaged_checkpoint(tmp_path, capsys):
+  run_here(tmp_path, *_SETTINGS)
+  (tmp_path / "finished.json").unlink()
+  (newest_checkpoint(tmp_path) / "manifest.json").write_text("{")
+  run_here(tmp_path, *_SETTINGS)
+  assert "manifest.json cannot be read" in capsys.readouterr().out
+
+
+def test_finished_run_says_so_and_trains_nothing(tmp_path, capsys):
+  run_here(tmp_path, *_SETTINGS)
+  before = results(tmp_path)
+  capsys.readouterr()
+  assert run_here(tmp_path, *_SETTINGS) == 0
+  assert "finished already" in capsys.readouterr().out
+  assert results(tmp_path) == before
+
+
+def test_changed_settings_are_refused_with_the_differences(tmp_path):
+  run_here(tmp_path, *_SETTINGS)
+  before = results(tmp_path)
+  with pytest.raises(CommandError) as error:
+    run_here(tmp_path, *_SETTINGS, "--learning_rate=0.5", "--num_steps=9")
+  sentence = str(error.value)
+  assert "learning_rate is 0.5 here and 3e-05 there" in sentence
+  assert "num_steps is 9 here and 400 there" in sentence
+  assert "derivative_weight" not in sentence
+  assert results(tmp_path) == before
+
+
+def test_infinite_loss_stops_before_the_update_and_keeps_the_weights(tmp_path):
+  config = regression.Config(
+    function="booth", seed=(0,), num_steps=50, learning_rate=1e30
+  )
+  with pytest.raises(NotFinite, match="not finite at step") as error:
+    regression.train(config, tmp_path)
+  learner = regression.build_learner(config)
+  step = checkpoints.restore(learner.trackables(), tmp_path / "checkpoints")
+  assert f"weights of step {step} are kept" in str(error.value)
+  assert loop.is_finite(learner.variables)
+  assert learner.optimizer.iterations.numpy() == step
+
+
+def test_metrics_are_cut_back_to_the_restored_step(tmp_path):
+  run_here(tmp_path, *_SETTINGS)
+  expected = (tmp_path / "metrics.csv").read_bytes()
+  (tmp_path / "finished.json").unlink()
+  with open(tmp_path / "metrics.csv", "a") as file:
+    file.write("500,0,1,1,1,1\n600,0,1,1")  # a crash cut the last row short
+  run_here(tmp_path, *_SETTINGS)
+  assert (tmp_path / "metrics.csv").read_bytes() == expected
+
+
+def test_run_folder_describes_the_run(tmp_path):
+  run_here(tmp_path, *_SETTINGS)
+  names = {path.name for path in tmp_path.iterdir()}
+  assert names >= {
+    "config.json",
+    "command.txt",
+    "environment.json",
+    "metrics.csv",
+    "tensorboard",
+    "checkpoints",
+    "finished.json",
+  }
+  rows = np.genfromtxt(tmp_path / "metrics.csv", delimiter=",", names=True)
+  assert list(rows["step"]) == [100, 100, 200, 200, 300, 300, 400, 400]
+  assert len(list(tmp_path.glob("checkpoints/*"))) == 3
+
+
+def test_a_wrong_command_line_ends_the_process_with_code_two(tmp_path):
+  code, _, errors = complete(tmp_path / "run", "--fucntion=booth")
+  lines = [line for line in errors.splitlines() if line.startswith("error:")]
+  assert code == 2 and len(lines) == 1 and "function" in lines[0], errors
+  assert "Traceback" not in errors
+
+
+def test_wrong_command_lines_give_one_sentence_and_code_two(tmp_path, capsys):
+  a_file = tmp_path / "a_file"
+  a_file.write_text("mine")
+  cases = {
+    ("--function=boot",): "Did you mean booth?",
+    ("--num_train=-5",): "must be 1 or more",
+    ("--num_train=many",): "give a whole number",
+    ("--learning_rate=nan",): "must be 0 or more",
+    ("--seed=1,1",): "names a seed twice",
+    ("booth",): "is not a flag",
+    (f"--workdir={a_file}",): "is a file; name a folder",
+    ("--workdir=/proc/nothing/here",): "cannot be written",
+    ("--workdir=",): "--workdir is missing",
+  }
+  start_of_all = ["regression", f"--workdir={tmp_path}/run", "--preset=smoke"]
+  for case, phrase in cases.items():
+    with pytest.raises(SystemExit) as found:
+      command_line.run_main(regression.main, [*start_of_all, *case])
+    assert found.value.code == 2, case
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and phrase in line, (case, line)
+  assert a_file.read_text() == "mine"
+  assert not os.path.exists(tmp_path / "run" / "config.json")
+
+
+def test_an_error_in_the_program_is_not_taken_for_an_infinite_loss(capsys):
+  def broken(argv):
+    raise KeyError("bug")
+
+  with pytest.raises(SystemExit) as end:
+    command_line.run_main(broken, [])
+  assert end.value.code == exit_codes.CRASHED
+  assert "KeyError: 'bug'" in capsys.readouterr().err
+
+
+def test_help_explains_every_flag_with_default_and_source(capsys):
+  with pytest.raises(SystemExit) as exit_:
+    regression.main(["regression", "--help"])
+  assert exit_.value.code == 0
+  text = " ".join(capsys.readouterr().out.split())
+  for field in regression.Config.__dataclass_fields__.values():
+    assert f"--{field.name}" in text
+    assert field.metadata["description"] in text
+    assert field.metadata["source"] in text
+  assert "3e-05" in text
+
+
+def test_single_run_is_refused_in_a_folder_of_several(tmp_path):
+  several = ("--preset=smoke", "--function=booth", "--num_train=20")
+  run_here(tmp_path, *several, "--method=all", "--num_steps=100")
+  with pytest.raises(CommandError, match="several runs in its subfolders"):
+    run_here(tmp_path, *_SETTINGS)
+
+
+def test_tensorboard_shows_each_seed_the_surface_and_the_result(tmp_path):
+  run_here(tmp_path, *_SETTINGS)
+  events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+  tags = events.Tags()["tensors"]
+  assert "surface" in tags and "result/test_mse" in tags
+  for seed in (0, 1):
+    folder = str(tmp_path / "tensorboard" / f"seed_{seed}")
+    curve = EventAccumulator(folder).Reload().Tensors("test_mse")
+    assert [event.step for event in curve] == [100, 200, 300, 400]

@@ -1,0 +1,124 @@
+import csv
+import shutil
+
+import numpy as np
+import pytest
+
+from trainers.lifecycle.command_line import CommandError
+from trainers.regression import report
+from trainers.regression import train as regression
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("runs")
+  regression.main(
+    [
+      "regression",
+      f"--workdir={folder}",
+      "--preset=smoke",
+      "--function=booth",
+      "--num_train=20,100",
+      "--method=all",
+      "--num_steps=100",
+      "--learning_rate=0.001",
+    ]
+  )
+  return folder
+
+
+def test_report_holds_table_rows_and_figures(workdir, tmp_path):
+  table = report.write_report(workdir, tmp_path)
+  assert (tmp_path / "table.md").read_text() == table
+  assert table.count("| booth |") == 2
+  assert "\nOf 2 comparisons: " in table
+  with open(tmp_path / "results.csv", newline="") as file:
+    rows = list(csv.DictReader(file))
+  assert len(rows) == 2 * 2 * 2  # sizes, methods, seeds
+  assert {row["seed"] for row in rows} == {"0", "1"}
+  for row in rows:
+    square = float(row["test_sobolev_distance"]) ** 2
+    parts = float(row["test_mse"]) + float(row["test_gradient_mse"])
+    assert square == pytest.approx(parts, rel=1e-4)
+  for name in ("figure2.png", "figure7_booth.png"):
+    assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_comparison_is_paired_by_seed():
+  # Each seed's networks differ by the same factor 10, far less than the seeds
+  # among each other: only a pairing sees it.
+  sobolev = np.array([1.0, 100.0, 10000.0]) * [1.01, 1.0, 0.99]
+  ratio, p = report.compare([10.0, 1000.0, 100000.0], sobolev)
+  assert ratio == pytest.approx(10, rel=1e-3)
+  assert p < 0.001
+
+
+def test_difference_within_the_spread_is_not_settled():
+  ratio, p = report.compare([1.0, 2.0, 3.0], [2.0, 1.0, 3.5])
+  assert p > 0.05
+  assert "not settled" in report.verdict("sobolev", ratio, p)
+
+
+def test_verdicts_are_counted_by_kind():
+  phrases = [
+    report.verdict("sobolev", ratio, p)
+    for ratio, p in ((2, 0.01), (2, 0.2), (3, 0.02), (2, 0.3), (4, 0), (0.5, 0))
+  ]
+  assert report.tally(phrases) == (
+    "Of 6 comparisons: 3 as in the paper, 2 not settled by these seeds, "
+    "1 NOT as in the paper."
+  )
+
+
+@pytest.mark.parametrize(
+  "function,size,claim",
+  [
+    ("booth", 20, "sobolev"),
+    ("ackley", 20, "regular"),
+    ("ackley", 100, None),
+    ("ackley", 10_000, "sobolev"),
+  ],
+)
+def test_claims_of_the_paper(function, size, claim):
+  assert report.paper_claim(function, size) == claim
+
+
+def test_verdict_says_when_the_paper_is_contradicted():
+  def verdict(ratio):
+    return report.verdict("sobolev", ratio, 0.01)
+
+  assert verdict(0.5) == "NOT as in the paper: regular better"
+  assert verdict(2.0) == "as in the paper: sobolev better"
+  assert report.verdict(None, 2.0, 0.01).startswith("paper silent")
+
+
+def test_folder_without_runs_is_named(tmp_path):
+  with pytest.raises(CommandError, match="no finished run"):
+    report.read_runs(tmp_path)
+
+
+def test_two_runs_of_the_same_experiment_are_refused(workdir, tmp_path):
+  run = workdir / "20" / "regular"
+  shutil.copytree(run, tmp_path / "once")
+  shutil.copytree(run, tmp_path / "again")
+  with pytest.raises(CommandError, match="same experiment"):
+    report.read_runs(tmp_path)
+
+
+def test_search_over_settings_makes_a_column_for_each(tmp_path):
+  regression.main(
+    [
+      "regression",
+      f"--workdir={tmp_path}/runs",
+      "--preset=smoke",
+      "--function=booth",
+      "--num_train=20",
+      "--method=all",
+      "--scaling=none,standard",
+      "--num_steps=50",
+    ]
+  )
+  table = report.write_report(tmp_path / "runs", tmp_path / "out")
+  assert "| points | scaling |" in table
+  assert "| 20 | none |" in table and "| 20 | standard |" in table
+  assert not list((tmp_path / "out").glob("*.png"))

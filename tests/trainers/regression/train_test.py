@@ -1,0 +1,150 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainers.regression import train as regression
+
+SMOKE = regression.PRESETS["smoke"]
+
+
+def config_of(**changes):
+  return dataclasses.replace(SMOKE, function="booth", **changes)
+
+
+def train_briefly(config, num_steps):
+  """Trains without a run folder; returns weights and losses."""
+  learner = regression.build_learner(config)
+  examples = regression.build_examples(config)
+  scaling = regression.build_scaling(config, examples)
+  examples = regression.scale_examples(examples, scaling)
+  data = [
+    tf.constant(a) for a in regression.batches(examples, config, 0, num_steps)
+  ]
+  losses, bad = learner.train_steps(*data, tf.constant(num_steps))
+  assert bad == -1
+  weights = [v.numpy() for v in learner.network.trainable_variables]
+  return weights, losses.numpy()
+
+
+@pytest.mark.parametrize("method", regression.METHODS)
+def test_seeds_side_by_side_train_as_they_would_alone(method):
+  together = config_of(method=method, num_train=20, seed=(3, 8))
+  weights, losses = train_briefly(together, 50)
+  for index, seed in enumerate(together.seed):
+    alone = dataclasses.replace(together, seed=(seed,))
+    weights_alone, losses_alone = train_briefly(alone, 50)
+    np.testing.assert_allclose(losses[index], losses_alone[0], rtol=1e-5)
+    for both, one in zip(weights, weights_alone, strict=True):
+      np.testing.assert_allclose(both[index], one[0], atol=1e-6)
+
+
+def test_derivative_weight_zero_is_regular_training():
+  regular, _ = train_briefly(config_of(method="regular", num_train=20), 50)
+  zero, _ = train_briefly(
+    config_of(method="sobolev", num_train=20, derivative_weight=0.0), 50
+  )
+  for a, b in zip(regular, zero, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+def test_losses_are_equation_one_by_hand():
+  config = config_of(num_train=30, seed=(4,), derivative_weight=0.37)
+  learner = regression.build_learner(config)
+  x, y, dy = (a.astype(np.float32) for a in regression.build_examples(config))
+  w1, w2, w3, b1, b2, b3 = (
+    np.float64(v.numpy()[0])
+    for v in [*learner.network.weights, *learner.network.biases]
+  )
+  a1 = x[0] @ w1 + b1
+  a2 = np.maximum(a1, 0) @ w2 + b2
+  value = np.maximum(a2, 0) @ w3 + b3
+  gradient = ((w3[:, 0] * (a2 > 0)) @ w2.T * (a1 > 0)) @ w1.T
+  expected = np.mean(
+    np.sum((value - y[0]) ** 2, axis=1)
+    + 0.37 * np.sum((gradient - dy[0, :, 0]) ** 2, axis=1)
+  )
+  got = learner.losses(*(tf.constant(a[0]) for a in (x, y, dy)))
+  np.testing.assert_allclose(got, [expected], rtol=1e-5)
+
+
+def test_an_epoch_visits_every_point_once():
+  config = config_of(num_train=1200, batch_size=100, full_batch=0)
+  examples = regression.build_examples(config)
+  x, _, _ = regression.batches(examples, config, 12, 24)
+  assert x.shape == (12, 200, 2)
+  for network in range(2):
+    seen = x[:, network * 100 : (network + 1) * 100].reshape(-1, 2)
+    order = np.lexsort(seen.T)
+    expected = examples.x[network]
+    np.testing.assert_array_equal(seen[order], expected[np.lexsort(expected.T)])
+
+
+def test_batches_depend_on_the_step_alone():
+  config = config_of(num_train=1200, batch_size=100, full_batch=0)
+  examples = regression.build_examples(config)
+  whole = regression.batches(examples, config, 0, 30)
+  parts = [
+    regression.batches(examples, config, first, last)
+    for first, last in ((0, 7), (7, 13), (13, 30))
+  ]
+  for index, array in enumerate(whole):
+    joined = np.concatenate([part[index] for part in parts])
+    np.testing.assert_array_equal(array, joined)
+
+
+def test_standard_scaling_returns_to_the_functions_own_units():
+  config = config_of(num_train=50, scaling="standard")
+  examples = regression.build_examples(config)
+  scaling = regression.build_scaling(config, examples)
+  scaled = regression.scale_examples(examples, scaling)
+  np.testing.assert_allclose(scaled.y.mean(axis=1), 0, atol=1e-6)
+  np.testing.assert_allclose(scaled.x.std(axis=1), 1, rtol=1e-5)
+  learner = regression.build_learner(config)
+  points = regression.build_test_set(config)[0][:20]
+  values, gradients = regression.predict(learner, scaling, points)
+  step = 1e-3
+  for axis in range(2):
+    shift = step * np.eye(2)[axis]
+    above, _ = regression.predict(learner, scaling, points + shift)
+    below, _ = regression.predict(learner, scaling, points - shift)
+    slope = (above - below)[..., 0] / (2 * step)
+    # A ReLU network has kinks: most points, not all, see the slope.
+    close = np.isclose(gradients[:, :, 0, axis], slope, rtol=0.05, atol=0.5)
+    assert close.mean() > 0.9
+  assert values.std() > 0
+
+
+def test_sobolev_training_generalises_better_from_twenty_points(tmp_path):
+  errors = {}
+  for method in regression.METHODS:
+    config = dataclasses.replace(
+      SMOKE,
+      function="mccormick",
+      method=method,
+      num_train=20,
+      num_steps=2000,
+      learning_rate=1e-3,
+      evaluate_every=2000,
+      checkpoint_every=2000,
+    )
+    result = regression.train(config, tmp_path / method)
+    errors[method] = np.array(result["test_mse"])
+  assert np.all(errors["sobolev"] < 0.5 * errors["regular"])
+
+
+def test_saved_networks_predict_as_the_trained_ones(tmp_path):
+  config = config_of(num_train=20, scaling="standard")
+  result = regression.train(config, tmp_path)
+  learner, scaling = regression.load_networks(tmp_path, config)
+  test_set = regression.build_test_set(config)
+  assert regression.evaluate(learner, scaling, test_set) == result
+
+
+def test_test_points_are_shared_and_apart_from_training_points():
+  test_points = regression.build_test_set(config_of(num_train=20))[0]
+  other = regression.build_test_set(config_of(num_train=100, seed=(9,)))[0]
+  np.testing.assert_array_equal(test_points, other)
+  train_points = regression.build_examples(config_of(num_train=100)).x[0]
+  assert not set(map(tuple, test_points)) & set(map(tuple, train_points))

@@ -1,0 +1,175 @@
+"""Table and verdicts from made-up runs; trains nothing."""
+
+import csv
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from trainers.lifecycle.command_line import CommandError
+from trainers.synthetic_gradients import report
+from trainers.synthetic_gradients import train as synthetic_gradients
+
+
+def write_run(folder, accuracy, preset="smoke", **changes):
+  """Writes what the trainer leaves behind; accuracy None: unfinished."""
+  config = dataclasses.replace(synthetic_gradients.PRESETS[preset], **changes)
+  folder.mkdir(parents=True)
+  (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+  columns = ("step", *synthetic_gradients.columns(config))
+  with open(folder / "metrics.csv", "w", newline="") as file:
+    writer = csv.DictWriter(file, columns, restval=0.5, lineterminator="\n")
+    writer.writeheader()
+    for step in (10, 20):
+      row = {"step": step}
+      if config.method == "noprop":
+        row["value_loss_1"] = ""
+      writer.writerow(row)
+  if accuracy is not None:
+    result = {
+      "test_accuracy": accuracy,
+      "test_top5_accuracy": accuracy + 0.1,
+      "test_loss": 1.5,
+    }
+    (folder / "finished.json").write_text(json.dumps(result))
+
+
+@pytest.fixture
+def runs(tmp_path):
+  means = {
+    "backprop": 0.9,
+    "noprop": 0.2,
+    "direct": 0.4,
+    "vfbn": 0.3,
+    "critic": 0.6,
+    "sobolev": 0.6,
+    "sobolev_labels": 0.7,
+  }
+  for method, mean in means.items():
+    for seed, shift in enumerate((-0.01, 0.0, 0.012)):
+      # Critic and Sobolev differ by less than they scatter.
+      wobble = 0.05 * (seed - 1) ** 2 if method == "critic" else 0.0
+      write_run(
+        tmp_path / method / f"seed_{seed}",
+        mean + shift + wobble - (0.033 if wobble else 0.0),
+        method=method,
+        seed=seed,
+      )
+  write_run(tmp_path / "lost", None, method="critic", seed=3)
+  return tmp_path
+
+
+def test_report_writes_table_verdicts_csv_and_figures(runs, tmp_path):
+  output = tmp_path / "output"
+  text = report.write_report(runs, output)
+  assert (output / "table.md").read_text() == text
+  rows = [line.split(" | ") for line in text.splitlines() if "±" in line]
+  table = {row[0].strip("| "): row for row in rows}
+  assert (
+    table["noprop"][1] == "20.1 ± 1.1" and "54.5 ± 1.15" in table["noprop"][-1]
+  )
+  assert table["critic"][2] == "3" and table["critic"][5] == "1"
+  assert "- noprop < direct: as in the paper (+20.0 points)" in text
+  assert "- direct < vfbn: NOT as in the paper (-10.0 points)" in text
+  assert "- critic < sobolev: no clear difference" in text
+  assert "- sobolev < sobolev_labels: better (+10.0 points)" in text
+  for name in ("accuracy.png", "cosine.png", "relative_error.png"):
+    assert (output / name).stat().st_size > 5_000
+  with open(output / "results.csv") as file:
+    lines = list(csv.DictReader(file))
+  assert len(lines) == 22
+  lost = [line for line in lines if not line["test_accuracy"]]
+  assert [(line["method"], line["seed"]) for line in lost] == [("critic", "3")]
+
+
+def test_runs_with_other_settings_get_a_column(tmp_path):
+  for rate in (0.1, 0.01):
+    for seed in (0, 1):
+      write_run(
+        tmp_path / f"{rate}_{seed}",
+        rate + seed / 10,
+        learning_rate=rate,
+        seed=seed,
+      )
+  text = report.write_report(tmp_path, tmp_path / "output")
+  assert text.startswith("| learning rate | method |")
+  assert "| 0.01 | sobolev | 6.0 ± 7.1 | 2 |" in text
+  assert not (tmp_path / "output" / "accuracy.png").exists()
+
+
+def test_verdict_needs_a_clear_difference():
+  verdict = report.verdict
+  low = {0: 10.0, 1: 11.0, 2: 10.5}
+  assert verdict(low, {s: a + 5 + s / 10 for s, a in low.items()}).startswith(
+    "as in the paper (+5.1"
+  )
+  assert "no clear" in verdict(low, {0: 9.0, 1: 14.0, 2: 11.0})
+  assert "one seed" in verdict(low, {1: 50.0})
+  assert verdict(low, {7: 50.0}) == "not measured"
+  assert "no clear" in verdict(low, low)
+
+
+def test_folder_without_a_finished_run_is_refused(tmp_path):
+  write_run(tmp_path / "begun", None)
+  with pytest.raises(CommandError, match="no finished run"):
+    report.read_runs(tmp_path)
+
+
+def test_the_same_experiment_twice_is_refused(tmp_path):
+  write_run(tmp_path / "a", 0.5)
+  write_run(tmp_path / "b", 0.6)
+  with pytest.raises(CommandError, match="are the same experiment"):
+    report.read_runs(tmp_path)
+
+
+def test_curves_stack_the_seeds(runs):
+  found, _ = report.read_runs(runs)
+  steps, values = report.read_curve(found[("critic",)], "cosine_3")
+  assert steps == [10, 20] and np.array(values).shape == (3, 2)
+  assert report.read_curve(found[("noprop",)], "value_loss_1") is None
+
+
+def test_imagenets_table_has_top5_and_both_numbers_of_modules(tmp_path):
+  accuracy = {"backprop": 0.8, "sobolev": 0.6, "direct": 0.5}
+  for method, mean in accuracy.items():
+    for number in (1, 3) if method != "backprop" else (1,):
+      folder = tmp_path / "runs" / method / str(number)
+      write_run(
+        folder,
+        mean - number / 100,
+        preset="desk_games",
+        method=method,
+        num_modules=number,
+      )
+  output = tmp_path / "output"
+  text = report.write_report(tmp_path / "runs", output)
+  rows = [
+    [cell.strip() for cell in line.strip("|\n").split("|")]
+    for line in text.splitlines()
+    if line.startswith("| ")
+  ]
+  table = {(row[0], row[1]): row for row in rows}
+  # Backpropagation stands beside both numbers of modules.
+  for number in ("1", "3"):
+    assert table[number, "backprop"][2:4] == ["79.0", "89.0"]
+    assert table[number, "backprop"][-1] == "75.0 / 92.3"
+  assert table["1", "sobolev"][-1] == "72.0 / 90.8"
+  assert table["3", "sobolev"][-1] == "66.5 / 87.4"
+  assert table["3", "direct"][-1] == "not tried"
+  assert "num_modules 3:" in text
+  assert text.count("- sobolev < backprop: +") == 2
+  assert "noprop < vfbn" in text and "noprop < direct" not in text
+  for number in (1, 3):
+    assert (output / f"modules_{number}" / "accuracy.png").exists()
+  header = (output / "results.csv").read_text().splitlines()[0]
+  assert header.endswith("test_accuracy,test_top5_accuracy,test_loss")
+
+
+def test_runs_from_before_a_setting_came_into_being_are_read(runs, tmp_path):
+  for path in runs.rglob("config.json"):
+    fields = json.loads(path.read_text())
+    del fields["image_size"], fields["colour_distortion"]
+    path.write_text(json.dumps(fields))
+  found, varied = report.read_runs(runs)
+  assert len(found) == 7 and not varied

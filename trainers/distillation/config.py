@@ -1,0 +1,187 @@
+"""Settings of the distillation experiment, and what its numbers are called."""
+
+import dataclasses
+
+from sobolev_tf.distillation.objective import KL_DIRECTIONS, ROWS
+from trainers.lifecycle.command_line import setting
+
+METHODS = ("regular", "sobolev", "noise", "attention")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """Settings of one run; the defaults are the paper's."""
+
+  game: str = setting(
+    "pong", "game of ale-py, such as breakout", "§4.2", sweep=True
+  )
+  method: str = setting(
+    "sobolev",
+    "regular matches the teacher's policy, sobolev its gradients as well; "
+    "controls: noise asks the teacher at noisy inputs, attention is the "
+    "attention-transfer loss",
+    "§4.2; attention after SM §5, noise ours",
+    choices=METHODS,
+    sweep=True,
+  )
+  percentage: float = setting(
+    1.0,
+    "per cent of the recorded frames, in time, to learn from; 1, 5, 10 and 50",
+    minimum=0,
+    sweep=True,
+  )
+  seed: int = setting(
+    0,
+    "fixes initial weights, batches, directions and the test sample",
+    minimum=0,
+    sweep=True,
+  )
+  alpha: float = setting(
+    0.1, "weight of the gradients' distance", minimum=0, sweep=True
+  )
+  learning_rate: float = setting(
+    3.2e-4,
+    "of Adam",
+    "SM §3: between 1e-5 and 1e-3, for each game and method",
+    minimum=0,
+    sweep=True,
+  )
+  batch_size: int = setting(
+    200, "random training frames per update", "SM §3", minimum=1
+  )
+  num_steps: int = setting(50_000, "updates", minimum=1)
+  kl: str = setting(
+    "student_teacher",
+    "direction of the divergence: from student to teacher as the paper writes "
+    "it, or turned round",
+    "§4.2",
+    choices=KL_DIRECTIONS,
+    sweep=True,
+  )
+  norm: str = setting(
+    "norm",
+    "of the gradients' difference (sobolev only): as it is, or squared",
+    "§4.2",
+    choices=("norm", "squared"),
+    sweep=True,
+  )
+  rows: str = setting(
+    "sphere",
+    "directions of the gradients (sobolev only): random on the unit sphere, "
+    "or the teacher's most probable action alone",
+    "§4.2; argmax after Srinivas & Fleuret",
+    choices=ROWS,
+    sweep=True,
+  )
+  unit_norm: bool = setting(
+    False,
+    "whether gradients are scaled to length 1 first (sobolev only)",
+    "§4.2; true after Srinivas & Fleuret",
+    sweep=True,
+  )
+  num_projections: int = setting(
+    1, "random directions per frame and update", minimum=1, sweep=True
+  )
+  noise: float = setting(
+    0.03,
+    "deviation of the noise on inputs from 0 to 1 (noise only)",
+    "ours",
+    minimum=0,
+    sweep=True,
+  )
+  validation_share: float = setting(
+    0.0,
+    "share of the training frames that is held out instead of the test "
+    "episodes, to choose settings by; 0 in final runs",
+    "ours",
+    minimum=0,
+  )
+  reserved_percentage: float = setting(
+    10.0,
+    "per cent of the frames that are never tested on: what the search for "
+    "settings sees",
+    "SM §3 tests on all that is not trained on",
+    minimum=0,
+  )
+  jacobian_gib: float = setting(
+    0.0,
+    "memory, in GiB, that the teacher's gradients for every action on all "
+    "training frames may take: where they fit, they are computed once and not "
+    "at every update, to the same numbers up to rounding",
+    "ours",
+    minimum=0,
+  )
+  num_test: int = setting(
+    100_000, "test frames at most, a random sample", minimum=1
+  )
+  num_score_episodes: int = setting(
+    30, "episodes that the student plays in the end; 0 for none", minimum=0
+  )
+  recordings: str = setting(
+    "recordings", "folder that holds a recording named as the game", "ours"
+  )
+  teachers: str = setting(
+    "results/teachers", "folder that holds the teacher GAME.npz", "ours"
+  )
+  evaluate_every: int = setting(1_000, "steps between two tests", minimum=1)
+  checkpoint_every: int = setting(
+    5_000, "steps between two checkpoints", minimum=1
+  )
+
+  def __post_init__(self):
+    if not 0 < self.percentage < 100:
+      raise ValueError(
+        f"--percentage is {self.percentage:g}, but it must be above 0 and "
+        "below 100: the other frames are the test."
+      )
+    if not self.reserved_percentage < 100:
+      raise ValueError(
+        f"--reserved_percentage is {self.reserved_percentage:g}, but it must "
+        "be below 100: the other frames are the test."
+      )
+    if not self.validation_share < 1:
+      raise ValueError(
+        f"--validation_share is {self.validation_share:g}, but it must be "
+        "below 1."
+      )
+
+
+_DESK = Config(
+  num_steps=1_000,
+  num_test=2_000,
+  evaluate_every=50,
+  checkpoint_every=250,
+)
+PRESETS = {
+  "desk": _DESK,
+  "paper": Config(),
+  "smoke": dataclasses.replace(
+    _DESK,
+    percentage=50.0,
+    batch_size=16,
+    num_steps=10,
+    num_test=100,
+    num_score_episodes=0,
+    evaluate_every=5,
+    checkpoint_every=5,
+  ),
+}
+
+
+def measures(config):
+  """Names of the two measures of Figure 4, with the frames they are taken on.
+
+  A search is measured on the validation slice, and its numbers say so.
+  """
+  frames = "validation" if config.validation_share else "test"
+  return f"{frames}_error", f"{frames}_kl"
+
+
+def columns(config):
+  """Names of the numbers in metrics.csv."""
+  return (
+    "train_loss",
+    "train_kl",
+    "train_gradient_distance",
+    *measures(config),
+  )

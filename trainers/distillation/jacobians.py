@@ -1,0 +1,93 @@
+"""A teacher's derivatives on the frames to learn from, computed once."""
+
+import numpy as np
+import tensorflow as tf
+
+from sobolev_tf.derivatives.nested_tapes import derivatives
+from sobolev_tf.networks.atari import BLOCKS_SHAPE, frames_to_blocks
+
+_BATCH = 200  # frames; more at once only need more memory
+
+
+class TeacherJacobians:
+  """The gradients of a teacher's log-policy for every action, frame by frame.
+
+  What a step compares is linear in its direction v: grad_s <log pi*(s), v> is
+  the sum of v_a grad_s log pi*(a|s). Where few frames are drawn many times,
+  that sum costs less than to ask the teacher each time.
+  """
+
+  def __init__(self, lessons):
+    """Asks the teacher, one backward pass for every action.
+
+    Args:
+      lessons: a `Lessons`; its training frames count.
+    """
+    teacher, self._indices = lessons.teacher, lessons.train
+    self._jacobians = np.empty(
+      [len(self._indices), lessons.game.num_actions, np.prod(BLOCKS_SHAPE)],
+      np.float32,
+    )
+
+    @tf.function(reduce_retracing=True)
+    def jacobian(frames):
+      _, rows = derivatives(
+        lambda x: tf.nn.log_softmax(teacher.from_blocks(x)),
+        frames_to_blocks(frames),
+      )
+      return tf.reshape(rows, [-1, *self._jacobians.shape[1:]])
+
+    for first in range(0, len(self._indices), _BATCH):
+      part = slice(first, first + _BATCH)
+      frames, _ = lessons.frames(self._indices[part])
+      self._jacobians[part] = jacobian(tf.constant(frames))
+
+  def project(self, indices, directions):
+    """Computes projected gradients as `projected_policy_gradient` gives them.
+
+    Args:
+      indices: of training frames, `[B]`.
+      directions: `[B, P, A]`.
+
+    Returns:
+      float32 `[B, P, 21, 21, 64]`, w.r.t. the input that `frames_to_blocks`
+      makes.
+    """
+    directions = np.asarray(directions)
+    rows = np.searchsorted(self._indices, indices)
+    projected = np.empty(
+      [*directions.shape[:2], self._jacobians.shape[2]], np.float32
+    )
+    # One after the other, no Jacobian is copied.
+    for number, row in enumerate(rows):
+      np.matmul(directions[number], self._jacobians[row], out=projected[number])
+    return projected.reshape([*directions.shape[:2], *BLOCKS_SHAPE])
+
+
+class Cache:
+  """Holds the Jacobians of one teacher and recording at a time."""
+
+  def __init__(self):
+    self._key = self._jacobians = None
+
+  def get(self, lessons, most):
+    """The `TeacherJacobians` of a run, or None where they take too much.
+
+    Args:
+      lessons: a `Lessons`.
+      most: GiB that they may take.
+    """
+    if size(len(lessons.train), lessons.game.num_actions) > most:
+      return None
+    key = lessons.teacher, lessons.recording, len(lessons.train)
+    if self._key != key:
+      self._key = self._jacobians = None  # never two of them in memory
+      self._jacobians = TeacherJacobians(lessons)
+      self._key = key
+    return self._jacobians
+
+
+def size(num_frames, num_actions):
+  """What the Jacobians of so many frames take, in GiB."""
+  floats = num_frames * num_actions * int(np.prod(BLOCKS_SHAPE))
+  return floats * np.dtype(np.float32).itemsize / 2**30

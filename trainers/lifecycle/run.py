@@ -1,0 +1,399 @@
+"""A run and its folder: the one unit that every trainer reads and writes.
+
+```
+WORKDIR/
+  config.json       the settings; another command must agree with them
+  command.txt       the command line that started the run
+  environment.json  versions, processor, devices
+  metrics.csv       one row per evaluation; no clock times, so it reproduces
+  tensorboard/      the same numbers, and pictures, for TensorBoard
+  checkpoints/      the newest three
+  finished.json     the result; present once the run is complete
+```
+
+The same command again resumes at the step where the run stopped.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import fcntl
+import glob
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from trainers.lifecycle import checkpoints
+from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.progress import Progress
+
+
+class Stopped(Exception):
+  """The run was asked to stop; what it had is saved. Exit code 128 + signal."""
+
+  def __init__(self, message, code):
+    super().__init__(message)
+    self.code = code
+
+
+class NotFinite(Exception):
+  """The loss was not finite; the weights from before that step are saved."""
+
+
+class Busy(CommandError):
+  """Another process works on this run."""
+
+
+class Run:
+  """One run's folder, opened by `open_run`.
+
+  Attributes:
+    workdir: path of the folder.
+    config: the frozen dataclass of settings.
+    result: what `finish` was given, or None while the run is unfinished.
+  """
+
+  def __init__(self, workdir, config, columns, series):
+    self.workdir = workdir
+    self.config = config
+    self.result = _read_json(os.path.join(workdir, "finished.json"))
+    self._columns = ("step", *((series,) if series else ()), *columns)
+    self._series = series
+    self._metrics_path = os.path.join(workdir, "metrics.csv")
+    self._writers = {}
+    self._signal = None
+
+  @property
+  def finished(self):
+    """Whether the run is complete."""
+    return self.result is not None
+
+  def restore(self, objects):
+    """Restores the newest checkpoint and cuts the metrics back to it.
+
+    Args:
+      objects: dict of names to trackable objects, all variables created.
+
+    Returns:
+      The step to go on from; 0 for a new run.
+    """
+    step = checkpoints.restore(objects, self._checkpoint_folder, self.say)
+    rows = [row for row in self._read_metrics() if int(row["step"]) <= step]
+    self._write_metrics(rows)
+    shutil.rmtree(self._tensorboard_folder, ignore_errors=True)
+    for row in rows:
+      self._log_scalars(row)
+    if step:
+      self.say(f"Resuming at step {step}.")
+    return step
+
+  def save(self, objects, step):
+    """Saves a checkpoint of `objects` at `step`."""
+    with open(self._metrics_path, "a", encoding="utf-8") as file:
+      os.fsync(file.fileno())
+    checkpoints.save(objects, self._checkpoint_folder, step)
+
+  def log(self, step, values, series=None):
+    """Appends a row to metrics.csv and its numbers to TensorBoard.
+
+    Args:
+      step: training step.
+      values: dict from a column to a number.
+      series: which curve this is, if the run logs several side by side.
+    """
+    row = {"step": step, **values}
+    if self._series:
+      row[self._series] = series
+    row = {name: _format(row[name]) for name in self._columns}
+    with open(self._metrics_path, "a", encoding="utf-8", newline="") as file:
+      csv.DictWriter(file, self._columns, lineterminator="\n").writerow(row)
+    self._log_scalars(row)
+
+  def log_image(self, name, image, step):
+    """Shows an image `[H, W, 3]`, uint8, in TensorBoard."""
+    with self._writer("").as_default():
+      tf.summary.image(name, image[tf.newaxis], step=step)
+
+  def log_histogram(self, name, counts, step):
+    """Shows how often each of the values 0, 1, 2, ... occurred, in TensorBoard.
+
+    Args:
+      name: of the histogram.
+      counts: int array `[N]`.
+      step: training step.
+    """
+    values = np.repeat(np.arange(len(counts)), counts)
+    with self._writer("").as_default():
+      tf.summary.histogram(name, values, step=step)
+
+  def progress(self, total, first):
+    """A progress report for steps `first` to `total`."""
+    return Progress(total, first, self._describe())
+
+  @property
+  def is_stopping(self):
+    """Whether SIGTERM or Ctrl-C has arrived."""
+    return self._signal is not None
+
+  def check_stop(self, objects, step):
+    """Saves and raises `Stopped` if SIGTERM or Ctrl-C has arrived."""
+    if self._signal is None:
+      return
+    self.save(objects, step)
+    name = signal.Signals(self._signal).name
+    raise Stopped(
+      f"{name}: stopped at step {step} of {self.workdir}; the same command "
+      "resumes there.",
+      128 + self._signal,
+    )
+
+  def raise_if_stopping(self):
+    """Raises `Stopped` if a signal has arrived; saves nothing.
+
+    For the work behind the last step, whose checkpoint exists.
+    """
+    if self._signal is not None:
+      name = signal.Signals(self._signal).name
+      raise Stopped(
+        f"{name}: stopped behind the last step of {self.workdir}; the same "
+        "command finishes it.",
+        128 + self._signal,
+      )
+
+  def finish(self, result):
+    """Marks the run as complete.
+
+    Args:
+      result: dict of the final numbers; a list has one entry per series.
+    """
+    with self._writer("").as_default():
+      hparams.hparams(_flat(dataclasses.asdict(self.config)))
+      for name, value in result.items():  # the mean of several series
+        tf.summary.scalar(f"result/{name}", np.mean(value), step=0)
+    for writer in self._writers.values():
+      writer.flush()
+    self.result = result
+    _write_json(os.path.join(self.workdir, "finished.json"), result)
+
+  def say(self, sentence):
+    """Prints a line that names the run."""
+    print(f"[{self._describe()}] {sentence}", flush=True)
+
+  def _describe(self):
+    return os.path.relpath(self.workdir)
+
+  @property
+  def _checkpoint_folder(self):
+    return os.path.join(self.workdir, "checkpoints")
+
+  @property
+  def _tensorboard_folder(self):
+    return os.path.join(self.workdir, "tensorboard")
+
+  def _writer(self, series):
+    if series not in self._writers:
+      folder = os.path.join(self._tensorboard_folder, series)
+      self._writers[series] = tf.summary.create_file_writer(folder)
+    return self._writers[series]
+
+  def _log_scalars(self, row):
+    series = f"{self._series}_{row[self._series]}" if self._series else ""
+    with self._writer(series).as_default():
+      for name in self._columns:
+        if name not in ("step", self._series) and row[name]:
+          tf.summary.scalar(name, float(row[name]), step=int(row["step"]))
+
+  def _read_metrics(self):
+    if not os.path.exists(self._metrics_path):
+      return []
+    with open(self._metrics_path, encoding="utf-8", newline="") as file:
+      text = file.read()
+    # A row that a crash cut short has no line end.
+    whole = text[: text.rfind("\n") + 1]
+    return list(csv.DictReader(whole.splitlines()))
+
+  def _write_metrics(self, rows):
+    partial = self._metrics_path + ".partial"
+    with open(partial, "w", encoding="utf-8", newline="") as file:
+      writer = csv.DictWriter(file, self._columns, lineterminator="\n")
+      writer.writeheader()
+      writer.writerows(rows)
+    os.replace(partial, self._metrics_path)
+
+  def _on_signal(self, number, frame):
+    del frame
+    # A second Ctrl-C means now. SIGTERM may follow the first one: a script's
+    # processes get both.
+    if number == signal.SIGINT and self._signal == signal.SIGINT:
+      raise KeyboardInterrupt
+    self._signal = self._signal or number
+
+  def _close(self):
+    for writer in self._writers.values():
+      writer.close()
+
+
+@contextlib.contextmanager
+def open_run(workdir, config, columns, series=None):
+  """Opens a run's folder, or makes it.
+
+  While it is open, SIGTERM and Ctrl-C are kept until `check_stop` asks.
+
+  Args:
+    workdir: path of the folder.
+    config: frozen dataclass of the run's settings.
+    columns: names of the numbers in metrics.csv.
+    series: name of a column that tells several curves apart, such as "seed";
+      None for one curve.
+
+  Yields:
+    A `Run`.
+
+  Raises:
+    CommandError: the path is not a folder that can be written, or it holds a
+      run with other settings.
+    Busy: another process works on it.
+  """
+  workdir = os.path.abspath(workdir)
+  _make_folder(workdir)
+  with open(os.path.join(workdir, "run.lock"), "w", encoding="utf-8") as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise Busy(
+        f"another process works in {workdir}; wait for it, or name another "
+        "--workdir."
+      ) from error
+    _claim(workdir, config)
+    run = Run(workdir, config, columns, series)
+    previous = {
+      number: signal.signal(number, run._on_signal)
+      for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+      yield run
+      if run.is_stopping and run.finished:
+        raise Stopped(f"stopped; {workdir} is finished.", 128 + run._signal)
+    finally:
+      for number, handler in previous.items():
+        signal.signal(number, handler)
+      run._close()
+
+
+def _make_folder(workdir):
+  try:
+    os.makedirs(workdir, exist_ok=True)
+    with open(os.path.join(workdir, "run.lock"), "a", encoding="utf-8"):
+      pass
+  except FileExistsError as error:
+    raise CommandError(
+      f"--workdir {workdir} is a file; name a folder."
+    ) from error
+  except OSError as error:
+    raise CommandError(
+      f"--workdir {workdir} cannot be written ({error.strerror}); name another "
+      "folder."
+    ) from error
+
+
+def _claim(workdir, config):
+  """Writes the settings into a new folder, or compares them with an old one."""
+  path = os.path.join(workdir, "config.json")
+  wanted = json.loads(json.dumps(dataclasses.asdict(config)))
+  found = _read_json(path)
+  if found is None:
+    if glob.glob(
+      os.path.join(workdir, "*", "**", "config.json"), recursive=True
+    ):
+      raise CommandError(
+        f"--workdir {workdir} holds several runs in its subfolders; name "
+        "another folder for this single run."
+      )
+    with open(os.path.join(workdir, "command.txt"), "w") as file:
+      file.write(shlex.join(["python", *sys.orig_argv[1:]]) + "\n")
+    _write_json(os.path.join(workdir, "environment.json"), _environment())
+    _write_json(path, wanted)
+    return
+  # A setting that came into being after the run was begun had its default.
+  defaults = {
+    field.name: field.default
+    for field in dataclasses.fields(config)
+    if field.default is not dataclasses.MISSING
+  }
+  found = json.loads(json.dumps(defaults)) | found
+  differences = [
+    f"{name} is {wanted.get(name)!r} here and {found.get(name)!r} there"
+    for name in {**found, **wanted}
+    if found.get(name) != wanted.get(name)
+  ]
+  if differences:
+    raise CommandError(
+      f"--workdir {workdir} holds a run with other settings: "
+      f"{'; '.join(differences)}. Use the same settings to resume it, or "
+      "another --workdir."
+    )
+
+
+def _environment():
+  packages = ("tensorflow", "keras", "dm-sonnet", "numpy", "tensorboard")
+  commit = subprocess.run(
+    ["git", "describe", "--always", "--dirty"],
+    capture_output=True,
+    text=True,
+    check=False,
+    cwd=os.path.dirname(os.path.abspath(__file__)),
+  )
+  return {
+    "python": platform.python_version(),
+    "system": platform.platform(),
+    "processors": os.cpu_count(),
+    "devices": [device.name for device in tf.config.list_logical_devices()],
+    "packages": {name: importlib.metadata.version(name) for name in packages},
+    "commit": commit.stdout.strip() or None,
+    "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+  }
+
+
+def _format(value):
+  return format(value, ".9g") if isinstance(value, float) else str(value)
+
+
+def _flat(config):
+  return {
+    name: ",".join(map(str, value)) if isinstance(value, tuple) else value
+    for name, value in config.items()
+  }
+
+
+def _read_json(path):
+  if not os.path.exists(path):
+    return None
+  try:
+    with open(path, encoding="utf-8") as file:
+      return json.load(file)
+  except ValueError as error:
+    raise CommandError(
+      f"{path} is not valid JSON ({error}); restore it, or use another "
+      "--workdir."
+    ) from error
+
+
+def _write_json(path, content):
+  partial = path + ".partial"
+  with open(partial, "w", encoding="utf-8") as file:
+    json.dump(content, file, indent=2)
+    file.write("\n")
+    file.flush()
+    os.fsync(file.fileno())
+  os.replace(partial, path)

@@ -1,0 +1,211 @@
+"""What a parameter-server run trains: the decoupled classifier of Table 1.
+
+Beside it stands `served_student`, with the same methods: what a worker draws
+and computes, what is served, what the chief tests, saves and reports.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from sobolev_tf.synthetic_gradients import DecoupledNetwork, is_decayed
+from sobolev_tf.synthetic_gradients.decoupled import MEASURES
+from sobolev_tf.training.optimizers import SharedAdam, SharedMomentum
+from trainers.lifecycle.command_line import CommandError, setting
+from trainers.lifecycle.served import main_updates_setting
+from trainers.synthetic_gradients import config as table1_config
+from trainers.synthetic_gradients import networks
+from trainers.synthetic_gradients.learner import Learner
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(table1_config.Config):
+  """Settings of one run: those of one machine, and three that differ."""
+
+  num_replicas: int = setting(
+    10,
+    "shares that each batch is cut into; any worker takes any share",
+    "SM §4.2",
+    minimum=1,
+  )
+  estimator_updates: str = setting(
+    "hogwild",
+    "every worker updates the estimators by itself; there is no other way here",
+    "SM §4",
+    choices=("hogwild",),
+  )
+  main_updates: str = main_updates_setting()
+
+
+def _preset(base):
+  """Settings of one machine as those of a cluster, of two workers at least."""
+  changes = {"num_replicas": max(base.num_replicas, 2)}
+  return Config(**{**dataclasses.asdict(base), **changes})
+
+
+class ServedClassifier:
+  """A decoupled network on servers, and its copy on the chief.
+
+  Attributes:
+    network: the `DecoupledNetwork` on the servers.
+    main_optimizer: of its main variables, on the servers.
+    estimator_optimizer: of its estimators' variables, on the servers.
+    local: the chief's `Learner`.
+  """
+
+  config_class = Config
+  presets = {
+    name: _preset(base) for name, base in table1_config.PRESETS.items()
+  }
+  share_dtypes = (tf.float32, tf.float32)
+
+  def __init__(self, config):
+    """Opens the data; makes nothing else yet.
+
+    Args:
+      config: a `Config`.
+
+    Raises:
+      CommandError: the data are missing or do not fit.
+    """
+    try:
+      self._data = table1_config.build_data(config)
+    except ValueError as error:
+      raise CommandError(str(error)) from error
+    self._config = config
+    self._size = config.batch_size // config.num_replicas
+    self.network = self.main_optimizer = self.estimator_optimizer = None
+    self.local = None
+
+  @staticmethod
+  def columns(config):
+    """Names of the numbers in metrics.csv."""
+    return table1_config.columns(config)
+
+  @staticmethod
+  def describe(config, result):
+    """A finished run in a line."""
+    return (
+      f"{config.dataset} {config.method} seed {config.seed}: test accuracy "
+      f"{result['test_accuracy']:.2%}"
+    )
+
+  def check(self):
+    """Raises a `CommandError` if the network does not fit the data."""
+    try:
+      # Not kept: what is made before the chief connects is lost to it.
+      networks.build_segments(self._config, self._data.num_classes)
+    except ValueError as error:
+      raise CommandError(str(error)) from error
+
+  def draw(self, index):
+    """The arrays of a share: pictures and one-hot labels.
+
+    Raises:
+      CommandError: the data set is smaller than a share.
+    """
+    try:
+      return self._data.training_batch(index, self._size)
+    except ValueError as error:
+      raise CommandError(str(error)) from error
+
+  def build_local(self):
+    """Makes the chief's copy; call it where no strategy is in scope."""
+    self.local = Learner(
+      self._config,
+      tf.distribute.get_strategy(),
+      self._data.image_shape,
+      self._data.num_classes,
+    )
+
+  def build_served(self):
+    """Makes the variables on the servers; call it in the strategy's scope."""
+    config, num_classes = self._config, self._data.num_classes
+    segments = networks.build_segments(config, num_classes)
+    shapes = networks.border_shapes(segments, self._data.image_shape)
+    estimators = networks.build_estimators(config, shapes, num_classes)
+    # The L2 term needs no worker: the servers add it.
+    self.network = DecoupledNetwork(segments, estimators, config.targets)
+    self.estimator_optimizer = SharedAdam(config.estimator_learning_rate)
+    self.estimator_optimizer.build(self.network.estimator_variables)
+    self.main_optimizer = SharedMomentum(momentum=config.momentum)
+    self.main_optimizer.build(self.network.main_variables)
+
+  @property
+  def main_variables(self):
+    """Variables on the servers whose gradients make a round."""
+    return self.network.main_variables
+
+  @property
+  def variables(self):
+    """All variables that a worker reads."""
+    return self.network.variables
+
+  @property
+  def share_specs(self):
+    """`tf.TensorSpec`s of the two arrays of a share."""
+    data = self._data
+    shapes = [*data.image_shape], [data.num_classes]
+    return [
+      tf.TensorSpec([self._size, *shape], dtype)
+      for shape, dtype in zip(shapes, self.share_dtypes, strict=True)
+    ]
+
+  @property
+  def measure_names(self):
+    """Names of the measures that `gradients` may return."""
+    borders = range(1, len(self.network.estimators) + 1)
+    return [f"{name}_{border}" for border in borders for name in MEASURES]
+
+  def gradients(self, x, y, index, measure):
+    """What a worker computes on a share: `StepGradients`."""
+    del index  # nothing here is random
+    return self.network.gradients(x, y, measure)
+
+  def apply_estimators(self, gradients):
+    """A worker's update of its own; returns an operation."""
+    return self.estimator_optimizer.apply(gradients)
+
+  def rate(self, step):
+    """Learning rate of the main variables at a step."""
+    return float(networks.build_schedule(self._config)(step))
+
+  def decay(self, variable):
+    """Weight of the L2 term of a main variable."""
+    return self._config.l2 if is_decayed(variable) else 0.0
+
+  def pairs(self):
+    """The same variables (on the chief, on the servers)."""
+    parts = self.local.trackables()
+    adam, sgd = parts["estimator_optimizer"], parts["main_optimizer"]
+    mine = self.estimator_optimizer
+    # Keras has no slots where there is no momentum.
+    slots = self.main_optimizer.slots[0] if sgd.momentums else []
+    return [
+      *zip(self.local.network.variables, self.network.variables, strict=True),
+      *zip(sgd.momentums, slots, strict=True),
+      (adam.iterations, mine.iterations),
+      *zip(adam.slots[0], mine.slots[0], strict=True),
+      *zip(adam.slots[1], mine.slots[1], strict=True),
+    ]
+
+  def trackables(self, step):
+    """What a checkpoint holds of the chief's copy, which is at `step`."""
+    parts = self.local.trackables()
+    parts["main_optimizer"].iterations.assign(step)
+    return parts
+
+  def test(self):
+    """Tests the chief's copy: dict of the final numbers."""
+    return self.local.evaluate(self._data.test_batches())
+
+  def conclude(self, this_run, result):
+    """What a finished run leaves besides; returns its numbers."""
+    del this_run
+    return result
+
+  def look(self, step):
+    """Further numbers of the chief's copy, to be logged."""
+    x, y = self._data.training_batch(step, self._size)
+    seed = tf.constant([self._config.seed, step])
+    return self.local.asymmetries(x, y, seed)

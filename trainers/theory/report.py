@@ -1,0 +1,229 @@
+"""The paper's theory as one page of figures with measured numbers.
+
+    python -m trainers.theory --output=results/theory
+    python -m trainers.theory --figures=interpolation,gaussians
+
+Writes a PNG per statement, results.csv and README.md. With --figures only
+those are measured anew; the other rows of results.csv stay. Exit code 1 if a
+measured number breaks its bound.
+"""
+
+import csv
+import os
+import sys
+import typing
+
+import matplotlib.pyplot as plt
+from absl import flags
+
+from trainers.lifecycle import command_line
+from trainers.theory import relations, statements
+
+_DEFAULT_OUTPUT = "results/theory"
+_COLUMNS = ("statement", "quantity", "measured", "bound", "holds", "figure")
+
+
+class Statement(typing.NamedTuple):
+  """A statement of the paper and the function that measures and draws it."""
+
+  name: str
+  text: str
+  measure: typing.Callable
+
+
+STATEMENTS = {
+  "interpolation": Statement(
+    "Proposition 1",
+    "A ReLU or leaky ReLU network can have any values and gradients at "
+    "finitely many points.",
+    statements.interpolation,
+  ),
+  "approximation": Statement(
+    "Theorem 1, on a line",
+    "ReLU networks approximate C1 functions, and the sigmoid, within eps in "
+    "value and derivative.",
+    statements.approximation_on_a_line,
+  ),
+  "sigmoids": Statement(
+    "Theorem 1, last step",
+    "Every network of sigmoids is within eps of a ReLU network in value and "
+    "gradient.",
+    statements.sigmoids_to_relus,
+  ),
+  "contradiction": Statement(
+    "Theorem 2",
+    "If g is not the derivative of f, no C1 function approximates f with its "
+    "values and g with its derivative.",
+    statements.contradiction,
+  ),
+  "polynomials": Statement(
+    "Proposition 2",
+    "Derivatives never need more points: a polynomial of degree n takes "
+    "⌈(n+1)/2⌉ points with derivatives instead of n + 1.",
+    statements.polynomials,
+  ),
+  "gaussians": Statement(
+    "Proposition 3, Gaussians",
+    "One point with its derivative determines a Gaussian density; two values "
+    "do not.",
+    statements.gaussians,
+  ),
+  "piecewise_linear": Statement(
+    "Proposition 3, piecewise linear",
+    "One point with its derivative per piece, or d + 1 values per piece.",
+    relations.piecewise_linear,
+  ),
+  "jacobian_symmetry": Statement(
+    "Proposition 4",
+    "A valid synthetic gradient has a symmetric Jacobian.",
+    relations.jacobian_symmetry,
+  ),
+  "transfer": Statement(
+    "Remark 2",
+    "The true parameters minimise the Sobolev loss, but need not minimise the "
+    "attention-transfer loss.",
+    relations.transfer,
+  ),
+  "internal": Statement(
+    "Future work, internal activations",
+    "Derivatives with respect to internal activations teach a sub-network.",
+    relations.internal,
+  ),
+  "curvature": Statement(
+    "Future work, second order",
+    "A supplied curvature improves a model beyond values and gradients.",
+    relations.curvature,
+  ),
+  "temporal": Statement(
+    "Future work, black boxes",
+    "Finite differences of a simulator improve a generative temporal model.",
+    relations.temporal,
+  ),
+}
+
+
+def write_figures(output, names):
+  """Measures and draws statements.
+
+  Args:
+    output: existing folder.
+    names: keys of `STATEMENTS`.
+
+  Returns:
+    The rows for results.csv, a dict per measured number.
+  """
+  rows = []
+  for name in names:
+    statement = STATEMENTS[name]
+    print(f"{statement.name}: {statement.text}", flush=True)
+    figure, measurements = statement.measure()
+    figure.savefig(os.path.join(output, f"{name}.png"))
+    plt.close(figure)
+    for item in measurements:
+      relation = ">=" if item.above else "<="
+      rows.append(
+        {
+          "statement": statement.name,
+          "quantity": item.quantity,
+          "measured": f"{item.measured:.4g}",
+          "bound": f"{relation} {item.bound:.4g}",
+          "holds": "yes" if item.holds else "NO",
+          "figure": name,
+        }
+      )
+      print(
+        f"  {item.quantity}: {item.measured:.4g} {relation} {item.bound:.4g}"
+        f"{'' if item.holds else '  DOES NOT HOLD'}"
+      )
+  return rows
+
+
+def merge_rows(output, rows):
+  """Adds the rows that an earlier run measured for other figures."""
+  path = os.path.join(output, "results.csv")
+  fresh = {row["figure"] for row in rows}
+  if os.path.exists(path):
+    with open(path, encoding="utf-8", newline="") as file:
+      rows = rows + [
+        row for row in csv.DictReader(file) if row["figure"] not in fresh
+      ]
+  order = list(STATEMENTS)
+  known = [row for row in rows if row["figure"] in STATEMENTS]
+  return sorted(known, key=lambda row: order.index(row["figure"]))
+
+
+def write_report(output, rows):
+  """Writes results.csv and the page of figures, README.md."""
+  path = os.path.join(output, "results.csv")
+  with open(path, "w", encoding="utf-8", newline="") as file:
+    writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+  with open(os.path.join(output, "README.md"), "w", encoding="utf-8") as file:
+    file.write(make_page(rows))
+
+
+def make_page(rows):
+  """The page: a table of the statements, then each with its figure."""
+  kept = sum(row["holds"] == "yes" for row in rows)
+  lines = [
+    "# The theory, run",
+    "",
+    "Written by `./scripts/reproduce_theory.sh`; every number is a row of "
+    f"[results.csv](results.csv). {kept} of {len(rows)} are within their "
+    "bounds.",
+    "",
+    "| statement | figure | measured | command |",
+    "|---|---|---|---|",
+  ]
+  sections = []
+  for name, statement in STATEMENTS.items():
+    own = [row for row in rows if row["figure"] == name]
+    if not own:
+      continue
+    first, holding = own[0], sum(row["holds"] == "yes" for row in own)
+    lines.append(
+      f"| {statement.name} | [{name}.png]({name}.png) | "
+      f"{_cell(first['quantity'])}: {first['measured']} ({first['bound']}); "
+      f"{holding} of {len(own)} within their bounds | "
+      f"`python -m trainers.theory --figures={name}` |"
+    )
+    sections += ["", f"## {statement.name}", "", statement.text, ""]
+    sections += [f"![{statement.name}]({name}.png)", ""]
+    sections += ["| quantity | measured | bound | holds |", "|---|---|---|---|"]
+    for row in own:
+      sections.append(
+        f"| {_cell(row['quantity'])} | {row['measured']} | {row['bound']} | "
+        f"{row['holds']} |"
+      )
+  return "\n".join(lines + sections) + "\n"
+
+
+def _cell(text):
+  """Escapes the bars that would end a table's cell."""
+  return text.replace("|", "\\|")
+
+
+def main(argv):
+  """Makes the page that the command line asks for; returns the exit code."""
+  flag_values = flags.FlagValues()
+  flags.DEFINE_string("output", _DEFAULT_OUTPUT, "", flag_values=flag_values)
+  flags.DEFINE_list("figures", list(STATEMENTS), "", flag_values=flag_values)
+  if {"--help", "-h"} & set(argv[1:]):
+    print(__doc__ + "\nFigures: " + ", ".join(STATEMENTS))
+    return 0
+  try:
+    stray = flag_values(argv)[1:]
+  except flags.Error as error:
+    raise command_line.CommandError(str(error)) from error
+  unknown = [name for name in flag_values.figures if name not in STATEMENTS]
+  if unknown or stray:
+    raise command_line.CommandError(
+      f"there is no figure {(unknown or stray)[0]!r}; use --figures with some "
+      f"of {', '.join(STATEMENTS)}."
+    )
+  os.makedirs(flag_values.output, exist_ok=True)
+  rows = write_figures(flag_values.output, flag_values.figures)
+  write_report(flag_values.output, merge_rows(flag_values.output, rows))
+  print(f"Written to {flag_values.output}.", file=sys.stderr)
+  return int(any(row["holds"] != "yes" for row in rows))
