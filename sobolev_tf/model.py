@@ -9,13 +9,10 @@ import tensorflow as tf
 
 from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.labels import matching as labels_lib
-from sobolev_tf.training import objective, weight_schedules
+from sobolev_tf.training import weight_schedules
 from sobolev_tf.training.network_model import NetworkModel
+from sobolev_tf.training.objective import Objective, global_batch
 from sobolev_tf.training.scaling import Scaling
-
-# Evaluation draws its directions at this step, so that two evaluations of the
-# same weights agree; training never takes it.
-_EVALUATION_STEP = -1
 
 
 @keras.saving.register_keras_serializable(package="sobolev_tf")
@@ -88,10 +85,10 @@ class SobolevModel(NetworkModel):
         Sonnet module, built or not yet built.
       order: highest order of derivatives to match.
       num_projections: None matches full derivatives, Eq. (1). A number P
-        matches P random projections per example instead, Eq. (2), averaged
-        over P (for loss "norm": the root of the mean square); directions are
-        drawn in scaled units and are a function of (seed, optimizer step);
-        XLA (`jit_compile=True`) draws other ones, as repeatably.
+        matches P random projections per example instead, Eq. (2), the mean of
+        their losses; directions are drawn in scaled units and are a function
+        of (seed, optimizer step); XLA (`jit_compile=True`) draws other ones,
+        as repeatably.
       scaling: None, "standard" or "dml", see `Scaling`. It is fitted by
         `adapt`, or to the training data by the first `fit`.
       seed: integer, of the random directions.
@@ -163,13 +160,18 @@ class SobolevModel(NetworkModel):
         "SobolevModel has no loss_weights; use derivative_weights to weigh "
         "the derivatives against the value."
       )
-    losses = objective.losses_per_order(loss, derivative_losses, self.order)
-    weights = weight_schedules.one_per_order(derivative_weights, self.order)
+    objective = Objective.of(
+      loss,
+      derivative_losses,
+      derivative_weights,
+      self.order,
+      self.num_projections,
+      self.seed,
+    )
     # Keras' "auto" would compile where there is a GPU.
     kwargs["jit_compile"] = kwargs.get("jit_compile", False) is True
     super().compile(optimizer, **kwargs)
-    self._losses_by_order = losses
-    self._weights_by_order = weights
+    self.objective = objective
 
   def get_compile_config(self):
     """As in Keras: what `compile_from_config` takes."""
@@ -177,10 +179,10 @@ class SobolevModel(NetworkModel):
     if config:
       config.pop("loss_weights", None)
       config.update(
-        loss=self._losses_by_order[0],
-        derivative_losses=list(self._losses_by_order[1:]),
+        loss=self.objective.losses[0],
+        derivative_losses=list(self.objective.losses[1:]),
         derivative_weights=weight_schedules.serialize_weights(
-          self._weights_by_order
+          self.objective.weights
         ),
       )
     return config
@@ -224,12 +226,10 @@ class SobolevModel(NetworkModel):
       for inputs, labels in labels_lib.label_batches(x, y, steps):
         inputs = tf.cast(inputs, tf.float64)
         shape = inputs.shape[:1].concatenate(self._value_shape[1:])
-        yield (
-          inputs.numpy(),
-          labels_lib.match_labels(
-            labels, shape, inputs.shape, tf.float64, self.order
-          ),
+        labels = labels_lib.match_labels(
+          labels, shape, inputs.shape, tf.float64, self.order
         )
+        yield inputs.numpy(), tuple(labels.values())
 
     self.scaling.adapt(matched())
 
@@ -270,13 +270,18 @@ class SobolevModel(NetworkModel):
   def train_step(self, data):
     """One optimizer step on a batch; returns the metrics."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    order = weight_schedules.highest_active_order(self._weights_by_order)
-    if order:
+    if self.objective.active_order:
       self.refuse_coupled_examples()
-    batch = objective.global_batch(x)
+    batch = global_batch(x)
     with tf.GradientTape() as tape:
-      comparison, losses = self._compare(
-        x, y, sample_weight, order, batch, self.optimizer.iterations, True
+      losses, comparison = self.objective(
+        lambda z: self.evaluate_network(z, True),
+        tf.cast(x, self.compute_dtype),
+        y,
+        self.scaling,
+        self.optimizer.iterations,
+        sample_weight=sample_weight,
+        batch=batch,
       )
       additional = self._regularisation(losses.dtype)
       replicas = self.distribute_strategy.num_replicas_in_sync
@@ -288,23 +293,21 @@ class SobolevModel(NetworkModel):
     logs = self._update_metrics(
       x, y, sample_weight, comparison, losses + additional
     )
-    measured = {f"d{j}_mse" for j in range(1, order + 1)}
-    unmeasured = {f"d{j}_mse" for j in range(1, self.order + 1)} - measured
-    return {name: logs[name] for name in logs if name not in unmeasured}
+    measured = {f"{term.name}_mse" for term in comparison.terms}
+    ours = {metric.name for metric in self._error_metrics}
+    return {name: logs[name] for name in logs if name not in ours - measured}
 
   def test_step(self, data):
     """Measures a batch; returns the metrics."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    order = weight_schedules.highest_active_order(self._weights_by_order)
-    given = len(y) - 1 if isinstance(y, (list, tuple)) else 0
-    comparison, losses = self._compare(
-      x,
+    losses, comparison = self.objective(
+      lambda z: self.evaluate_network(z, False),
+      tf.cast(x, self.compute_dtype),
       y,
-      sample_weight,
-      max(order, min(given, self.order)),
-      objective.global_batch(x),
-      _EVALUATION_STEP,
-      False,
+      self.scaling,
+      self.optimizer.iterations,
+      sample_weight=sample_weight,
+      training=False,
     )
     additional = self._regularisation(losses.dtype)
     return self._update_metrics(
@@ -359,34 +362,6 @@ class SobolevModel(NetworkModel):
     z = self.scaling.scale_inputs(x)
     return self.scaling.unscale(derivatives(network, z, self.order))
 
-  def _compare(self, x, y, sample_weight, order, batch, step, training):
-    """Compares a batch with its labels: (Comparison, losses `[B]`)."""
-    x = tf.cast(x, self.compute_dtype)
-    directions = None
-    if self.num_projections is not None:
-      seed = tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
-      directions = objective.draw_directions(
-        batch, self.num_projections, seed, x.dtype
-      )
-    comparison = objective.compare(
-      lambda z: self.evaluate_network(z, training),
-      x,
-      y,
-      self.scaling,
-      order,
-      self.order,
-      self._value_shape,
-      directions,
-    )
-    step = self.optimizer.iterations
-    weights = [
-      weight_schedules.weight_at(weight, step, x.dtype)
-      for weight in self._weights_by_order
-    ]
-    return comparison, objective.example_losses(
-      comparison, self.scaling, self._losses_by_order, weights, sample_weight
-    )
-
   def _regularisation(self, dtype):
     return sum(
       (tf.cast(tf.reduce_sum(loss), dtype) for loss in self.losses),
@@ -395,13 +370,14 @@ class SobolevModel(NetworkModel):
 
   def _update_metrics(self, x, y, sample_weight, comparison, losses):
     self._loss_tracker.update_state(losses)
-    for metric, (errors, known) in zip(
-      self._error_metrics,
-      objective.known_errors(comparison, self.scaling),
-      strict=False,
-    ):
-      metric.update_state(tf.zeros_like(errors), errors, sample_weight=known)
-    value = self.scaling.unscale(comparison.predicted[:1])[0]
+    metrics = {metric.name: metric for metric in self._error_metrics}
+    for name, errors, known in comparison.errors():
+      metrics[f"{name}_mse"].update_state(
+        tf.zeros_like(errors)[:, tf.newaxis],
+        errors[:, tf.newaxis],
+        sample_weight=known,
+      )
+    value = self.scaling.unscale((comparison.value,))[0]
     return self.compute_metrics(x, y, value, sample_weight)
 
   def _build_for(self, x):

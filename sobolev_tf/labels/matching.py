@@ -11,6 +11,12 @@ def label_name(order):
   return {0: "y", 1: "dy"}.get(order, f"d{order}y")
 
 
+def orders_of(labels):
+  """The orders that a dict of labels holds, as a set of integers."""
+  names = {label_name(j): j for j in range(len(labels) + 1)}
+  return {names[name] for name in labels if name in names}
+
+
 def match_labels(labels, value_shape, input_shape, dtype, max_order):
   """Brings labels into the shapes of the model's values and derivatives.
 
@@ -26,7 +32,7 @@ def match_labels(labels, value_shape, input_shape, dtype, max_order):
     max_order: the model's order; more derivatives than this are refused.
 
   Returns:
-    Tuple of tensors: y `[B, *out]` and each Dj `[B, *out, *in, ... j times]`.
+    Dict of tensors by `label_name`: y `[B, *out]`, dy `[B, *out, *in]`, ...
 
   Raises:
     ValueError: there are too many labels, or one has the wrong shape.
@@ -41,7 +47,7 @@ def match_labels(labels, value_shape, input_shape, dtype, max_order):
   value_shape = tf.TensorShape(value_shape)
   inputs = tf.TensorShape(input_shape)[1:]
   batch, outputs = value_shape[:1], value_shape[1:]
-  matched = []
+  matched = {}
   for order, label in enumerate(labels):
     label = tf.cast(label, dtype)
     rest = tf.TensorShape(list(inputs) * order)
@@ -63,8 +69,8 @@ def match_labels(labels, value_shape, input_shape, dtype, max_order):
     if not fits[0]:
       change = tf.expand_dims if outputs.rank else tf.squeeze
       label = change(label, axis=1)
-    matched.append(label)
-  return tuple(matched)
+    matched[label_name(order)] = label
+  return matched
 
 
 def check_sample_weight(arguments):

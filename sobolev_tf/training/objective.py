@@ -1,137 +1,269 @@
 """The training objective of `SobolevModel`: Eq. (1) or (2) in scaled units."""
 
-import math
+import dataclasses
 import typing
 
 import tensorflow as tf
 
-from sobolev_tf.derivatives.directions import random_directions
-from sobolev_tf.derivatives.nested_tapes import (
-  derivatives,
-  project,
-  projected_derivatives,
-)
-from sobolev_tf.labels.matching import label_name, match_labels
+from sobolev_tf.labels.matching import label_name, match_labels, orders_of
+from sobolev_tf.training import weight_schedules
 from sobolev_tf.training.losses import LOSSES, sobolev_loss
+from sobolev_tf.training.terms import (
+  draw_directions,
+  full_terms,
+  projected_terms,
+)
+
+# Measuring draws its directions at this step, so that two evaluations of the
+# same weights agree; training never takes it.
+_EVALUATION_STEP = -1
 
 
-class Comparison(typing.NamedTuple):
-  """Values and derivatives beside their labels, in scaled units.
+class Examples(typing.NamedTuple):
+  """A batch in scaled units: what does not change from step to step.
 
-  Both tuples are shaped as `derivatives` returns them, or have derivatives
-  `[B, P, *in]` where `projected`.
+  Attributes:
+    x: `[B, *in]`.
+    labels: `{"y": [B, *out], "dy": [B, *out, *in], ...}`, any of them.
   """
 
-  predicted: tuple
-  target: tuple
-  projected: bool
+  x: tf.Tensor
+  labels: dict
 
 
-def losses_per_order(loss, derivative_losses, order):
-  """Brings names of losses into one form.
+@dataclasses.dataclass(frozen=True)
+class Objective:
+  """What training minimises, `l(y) + sum_j w_j l_j(Dj)` per example.
+
+  It needs no Keras: `objective(f, x, labels, scaling, step)` works eagerly and
+  in a `tf.function`, in float32 and float64. A loop over resident data makes
+  `examples` once and calls `on_examples` at every step.
+
+  Attributes:
+    losses: one name of `sobolev_loss` per order, the value's first.
+    weights: one per derivative order: number, array or callable of the step.
+    num_projections: None compares full derivatives, Eq. (1); P compares P
+      random projections of each, Eq. (2).
+    seed: integer, of the random directions.
+  """
+
+  losses: tuple
+  weights: tuple
+  num_projections: int | None = None
+  seed: int = 0
+
+  @classmethod
+  def of(
+    cls,
+    loss="l2",
+    derivative_losses="l2",
+    derivative_weights=1.0,
+    order=1,
+    num_projections=None,
+    seed=0,
+  ):
+    """Makes an objective from what a user says.
+
+    Args:
+      loss: the value's, one of `LOSSES`.
+      derivative_losses: one for all derivative orders, or one per order.
+      derivative_weights: one for all derivative orders, or one per order;
+        what a weight is, `weight_schedules.checked` says.
+      order: how many derivative orders there are.
+      num_projections: as the attribute.
+      seed: as the attribute.
+
+    Raises:
+      ValueError: the wrong number of losses or weights, or one that is none.
+    """
+    losses = one_per_order("derivative_losses", derivative_losses, order)
+    weights = one_per_order("derivative_weights", derivative_weights, order)
+    return cls(
+      losses=tuple(_checked_loss(name) for name in (loss, *losses)),
+      weights=tuple(weight_schedules.checked(weight) for weight in weights),
+      num_projections=num_projections,
+      seed=seed,
+    )
+
+  @property
+  def order(self):
+    """The highest order of derivatives that labels may have."""
+    return len(self.weights)
+
+  @property
+  def active_order(self):
+    """The highest order of derivatives that training needs."""
+    return weight_schedules.highest_active_order(self.weights)
+
+  def __call__(
+    self,
+    f,
+    x,
+    labels,
+    scaling,
+    step,
+    *,
+    sample_weight=None,
+    training=True,
+    batch=None,
+  ):
+    """Evaluates the objective on a batch.
+
+    Args:
+      f: the network, from scaled x to scaled y.
+      x: `[B, *in]` in the user's units.
+      labels: as in `match_labels`, in the user's units.
+      scaling: a built `Scaling`.
+      step: integer, may be a tensor: of the directions and the schedules.
+      sample_weight: None, or `[B]` or `[B, 1]`.
+      training: False measures every order that has labels, along directions
+        that are the same at every step.
+      batch: what `global_batch(x)` says, where the caller knows it already.
+
+    Returns:
+      `(losses, comparison)`: the loss of every example, `[B]`, and a
+      `Comparison`.
+
+    Raises:
+      ValueError: labels are missing, superfluous, or shaped wrongly.
+    """
+    batch = global_batch(x) if batch is None else batch
+    examples = self.examples(x, labels, scaling)
+    return self.on_examples(
+      f,
+      examples,
+      scaling,
+      step,
+      sample_weight=sample_weight,
+      training=training,
+      batch=batch,
+    )
+
+  def examples(self, x, labels, scaling):
+    """Brings a batch into scaled units: `Examples`; arguments as above."""
+    matched = match_labels(
+      labels,
+      x.shape[:1].concatenate(scaling.value_shape[1:]),
+      x.shape,
+      x.dtype,
+      self.order,
+    )
+    scaled = {
+      label_name(j): scaling.scale_label(matched[label_name(j)], j)
+      for j in sorted(orders_of(matched))
+    }
+    return Examples(scaling.scale_inputs(x), scaled)
+
+  def on_examples(
+    self,
+    f,
+    examples,
+    scaling,
+    step,
+    *,
+    sample_weight=None,
+    training=True,
+    batch=None,
+  ):
+    """As `__call__`, on `Examples`."""
+    x, labels = examples
+    batch = global_batch(x) if batch is None else batch
+    order = self._order_to_compare(labels, training)
+    labels = {name: labels[name] for name in labels if name in _names(order)}
+    if self.num_projections is None or not order:
+      comparison = full_terms(f, x, labels, scaling, order)
+    else:
+      directions = draw_directions(
+        batch,
+        self.num_projections,
+        self._direction_seed(step, training),
+        x.dtype,
+      )
+      comparison = projected_terms(f, x, labels, scaling, order, directions)
+    losses = tf.add_n(
+      [self._loss(term, scaling, step) for term in comparison.terms]
+    )
+    return _weighed(losses, sample_weight), comparison
+
+  def _order_to_compare(self, labels, training):
+    given = orders_of(labels)
+    order = self.active_order
+    if order and order not in given:
+      raise ValueError(
+        f"{label_name(min(set(range(order + 1)) - given))} is missing: "
+        f"training order {order} needs y to be a tuple of {order + 1} arrays, "
+        f"but it holds {len(given)}; give the derivatives, or the weight 0 "
+        "for them."
+      )
+    return order if training else max(order, *given)
+
+  def _direction_seed(self, step, training):
+    step = step if training else _EVALUATION_STEP
+    return tf.stack([tf.cast(self.seed, tf.int64), tf.cast(step, tf.int64)])
+
+  def _loss(self, term, scaling, step):
+    """One term's share of the loss of every example, `[B]`."""
+    predicted, target = term.predicted, term.target
+    if term.order:
+      divisor = tf.cast(term.divisor, predicted.dtype)
+      predicted, target = predicted / divisor, target / divisor
+    weight = scaling.order_weights()[min(term.order, 1)]
+    if term.order:
+      weight = weight * self._weight(term, step)
+    if term.projections is not None:
+      # Eq. (2) is an expectation over directions: each is an example here.
+      predicted, target = _unstacked(predicted), _unstacked(target)
+    loss = sobolev_loss(
+      (predicted,),
+      (target,),
+      (weight,),
+      (self.losses[term.order],),
+      reduction="mean" if scaling.kind == "dml" else "sum",
+    ).loss
+    if term.projections is not None:
+      loss = tf.reduce_mean(tf.reshape(loss, [-1, term.projections]), axis=1)
+    return loss
+
+  def _weight(self, term, step):
+    weight = weight_schedules.weight_at(
+      self.weights[term.order - 1], step, term.predicted.dtype
+    )
+    if not weight.shape.rank:
+      return weight
+    if term.projections is not None:
+      raise ValueError(
+        "derivative_weights holds one weight per component, but with "
+        "num_projections components are mixed; give numbers, or match full "
+        "derivatives."
+      )
+    wanted = term.predicted.shape[1:]
+    if weight.shape.rank == wanted.rank - 1 and wanted[0] == 1:
+      return weight[tf.newaxis]  # one output, its axis left out
+    return weight
+
+
+def one_per_order(name, given, order):
+  """One entry for each derivative order, from one for all or one for each.
 
   Args:
-    loss: the value's, one of `LOSSES`.
-    derivative_losses: one for all derivative orders, or a sequence.
+    name: of the argument, for the message.
+    given: one entry for all orders, or a list or tuple, the first order first.
     order: how many derivative orders there are.
 
   Returns:
-    Tuple of `order` + 1 names, the value's first.
+    Tuple of `order` entries.
 
   Raises:
-    ValueError: the wrong number of names, or one that is no loss.
+    ValueError: the wrong number of entries.
   """
-  if isinstance(derivative_losses, str):
-    derivative_losses = [derivative_losses] * order
-  losses = (loss, *derivative_losses)
-  if len(losses) != order + 1:
+  if not isinstance(given, (list, tuple)):
+    return (given,) * order
+  if len(given) != order:
     raise ValueError(
-      f"derivative_losses has {len(losses) - 1} entries for order {order}; "
-      "give one name for all orders, or one per order."
+      f"{name} has {len(given)} entries for order {order}; give one for all "
+      "orders, or one per derivative order."
     )
-  for name in losses:
-    if name not in LOSSES:
-      raise ValueError(
-        f"losses must be among {', '.join(LOSSES)}, but one is {name!r}."
-      )
-  return losses
-
-
-def compare(f, x, labels, scaling, order, max_order, value_shape, directions):
-  """Differentiates a network and brings its labels into the same form.
-
-  Args:
-    f: the network, from scaled x to scaled y.
-    x: `[B, *in]` in the user's units.
-    labels: y, or a tuple `(y, dy, ...)`, in the user's units.
-    scaling: a built `Scaling`.
-    order: up to which order to differentiate.
-    max_order: how many derivatives the labels may hold.
-    value_shape: `[None, *out]`.
-    directions: None for full derivatives, or a function of order and shape
-      that draws the directions of that order.
-
-  Returns:
-    A `Comparison`.
-
-  Raises:
-    ValueError: labels are missing, superfluous, or shaped wrongly.
-  """
-  matched = match_labels(
-    labels,
-    x.shape[:1].concatenate(value_shape[1:]),
-    x.shape,
-    x.dtype,
-    max_order,
-  )
-  if len(matched) < order + 1:
-    raise ValueError(
-      f"{label_name(len(matched))} is missing: training order {order} needs "
-      f"y to be a tuple of {order + 1} arrays, but it holds {len(matched)}; "
-      "give the derivatives, or the weight 0 for them."
-    )
-  target = scaling.scale_labels(matched[: order + 1])
-  z = _never_empty(scaling.scale_inputs(x))
-  size = tf.shape(x)[0]
-  if directions is None or order == 0:
-    predicted, projected = derivatives(f, z, order), False
-  else:
-    shapes = [value_shape] + [z.shape] * (order - 1)
-    drawn = [
-      directions(j, shape[1:]) for j, shape in enumerate(shapes, start=1)
-    ]
-    target, projected = project(target, drawn), True
-    drawn = [_never_empty(v) for v in drawn]
-    predicted = projected_derivatives(f, z, drawn)
-  return Comparison(tuple(t[:size] for t in predicted), target, projected)
-
-
-def draw_directions(batch, num_projections, seed, dtype):
-  """Makes the `directions` function of `compare`.
-
-  Row i of the global batch gets the same directions however the batch is split
-  over replicas.
-
-  Args:
-    batch: `(size, start, global size)` of `global_batch`.
-    num_projections: P.
-    seed: two integers as one tensor, such as (seed, step).
-    dtype: floating dtype.
-
-  Returns:
-    Function of (order, shape without batch axis) to `[B, P, *shape]`; every
-    `[i, p]` is a vector of length 1.
-  """
-  size, start, total = batch
-
-  def draw(order, shape):
-    key = tf.random.experimental.stateless_fold_in(seed, order)
-    flat = random_directions([total * num_projections, *shape], key, dtype)
-    flat = flat[start * num_projections : (start + size) * num_projections]
-    stacked = tf.reshape(flat, [size, num_projections, *shape])
-    return tf.ensure_shape(stacked, [None, num_projections, *shape])
-
-  return draw
+  return tuple(given)
 
 
 def global_batch(x):
@@ -153,86 +285,34 @@ def global_batch(x):
   return size, tf.reduce_sum(tf.where(before, sizes, 0)), tf.reduce_sum(sizes)
 
 
-def example_losses(comparison, scaling, losses, weights, sample_weight=None):
-  """The loss of every example, `[B]`.
+def _checked_loss(name):
+  if name not in LOSSES:
+    raise ValueError(
+      f"losses must be among {', '.join(LOSSES)}, but one is {name!r}."
+    )
+  return name
 
-  Args:
-    comparison: a `Comparison`.
-    scaling: the `Scaling` that its units are of.
-    losses: one name of `sobolev_loss` per order, the value first; more than
-      the comparison has are ignored.
-    weights: the user's weights of the derivative orders, numbers or
-      `[*out, *in, ...]`.
-    sample_weight: None, or `[B]` or `[B, 1]`.
-  """
-  predicted, target, projected = comparison
-  orders = len(predicted)
-  of_value, of_derivatives = scaling.order_weights()
-  combined = [of_value]
-  for order, (loss, weight) in enumerate(
-    zip(losses[1:orders], weights, strict=False), start=1
-  ):
-    weight = _by_component(weight, predicted[order], projected)
-    if projected and scaling.kind != "dml":
-      # `sobolev_loss` sums over the axis of projections; Eq. (2) is an
-      # expectation over them. ("dml" takes means over all axes already.)
-      count = predicted[1].shape[1]
-      weight = weight / (math.sqrt(count) if loss == "norm" else count)
-    combined.append(weight * of_derivatives)
+
+def _names(order):
+  return {label_name(j) for j in range(order + 1)}
+
+
+def _unstacked(stacked):
+  """`[B, P, ...]` as `[B * P, ...]`."""
+  return tf.reshape(stacked, [-1, *stacked.shape[2:]])
+
+
+def _weighed(losses, sample_weight):
   if isinstance(sample_weight, (list, tuple)):
     sample_weight = sample_weight[0]  # Keras repeats it for each label.
-  if sample_weight is not None:
-    sample_weight = tf.cast(sample_weight, predicted[0].dtype)
-    if sample_weight.shape.rank == 2 and sample_weight.shape[1] == 1:
-      sample_weight = tf.squeeze(sample_weight, axis=1)
-  return sobolev_loss(
-    scaling.balance(predicted, projected),
-    scaling.balance(target, projected),
-    combined,
-    losses[:orders],
-    example_weights=sample_weight,
-    reduction="mean" if scaling.kind == "dml" else "sum",
-  ).loss
-
-
-def _by_component(weight, predicted, projected):
-  """Brings a weight per component into the shape of a derivative."""
-  weight = tf.convert_to_tensor(weight, dtype_hint=predicted.dtype)
-  if not weight.shape.rank:
-    return weight
-  if projected:
+  if sample_weight is None:
+    return losses
+  sample_weight = tf.cast(sample_weight, losses.dtype)
+  if sample_weight.shape.rank == 2 and sample_weight.shape[1] == 1:
+    sample_weight = tf.squeeze(sample_weight, axis=1)
+  if not sample_weight.shape.is_compatible_with(losses.shape):
     raise ValueError(
-      "derivative_weights holds one weight per component, but with "
-      "num_projections components are mixed; give numbers, or match full "
-      "derivatives."
+      f"sample_weight must have shape {losses.shape}, one weight per example, "
+      f"but it has shape {sample_weight.shape}."
     )
-  wanted = predicted.shape[1:]
-  if weight.shape.rank == wanted.rank - 1 and wanted[0] == 1:
-    return weight[tf.newaxis]  # one output, its axis left out
-  return weight
-
-
-def known_errors(comparison, scaling):
-  """Per order: (errors `[M, 1]` in the user's units, known or not `[M]`)."""
-  results = []
-  pairs = zip(comparison.predicted, comparison.target, strict=True)
-  for order, (predicted, target) in enumerate(pairs):
-    known = tf.logical_not(tf.math.is_nan(target))
-    difference = tf.where(known, predicted - target, tf.zeros_like(target))
-    units = scaling.units(order, comparison.projected)
-    errors = difference * tf.cast(units, difference.dtype)
-    results.append((tf.reshape(errors, [-1, 1]), tf.reshape(known, [-1])))
-  return results
-
-
-def _never_empty(batch):
-  """Adds a row of zeros to an empty batch; only a strategy makes such a batch.
-
-  The last batch may leave a replica without examples, of which there is no
-  Jacobian to take. What comes of the row is cut off again.
-  """
-  if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-    return batch
-  missing = tf.cast(tf.equal(tf.shape(batch)[0], 0), tf.int32)
-  paddings = [[0, missing]] + [[0, 0]] * (batch.shape.rank - 1)
-  return tf.ensure_shape(tf.pad(batch, paddings), [None, *batch.shape[1:]])
+  return sample_weight * losses

@@ -74,6 +74,11 @@ class Scaling(keras.layers.Layer):
     self._adapted = self._statistic("adapted", (), "zeros")
 
   @property
+  def value_shape(self):
+    """The shape `(None, *out)` of y that the statistics were made for."""
+    return (None, *self._out)
+
+  @property
   def adapted(self):
     """Whether the statistics come from data; True where none are needed."""
     return self.kind is None or (self.built and bool(self._adapted.numpy()))
@@ -121,13 +126,15 @@ class Scaling(keras.layers.Layer):
 
   def scale_labels(self, labels):
     """Converts `(y, D1, ...)` in full to scaled units."""
+    return tuple(self.scale_label(label, j) for j, label in enumerate(labels))
+
+  def scale_label(self, label, order):
+    """Converts y (order 0) or a full derivative to scaled units."""
     if self.kind is None:
-      return tuple(labels)
-    y, *terms = labels
-    scaled = [(y - _read(self.y_mean, y)) / _read(self.y_scale, y)]
-    for j, term in enumerate(terms, start=1):
-      scaled.append(term / tf.cast(self.units(j), term.dtype))
-    return tuple(scaled)
+      return label
+    if order == 0:
+      return (label - _read(self.y_mean, label)) / _read(self.y_scale, label)
+    return label / tf.cast(self.units(order), label.dtype)
 
   def unscale(self, terms):
     """Converts `(u, D1, ...)` in full back to the user's units."""
@@ -174,15 +181,27 @@ class Scaling(keras.layers.Layer):
     """
     if self.kind != "dml":
       return tuple(terms)
-    u, *terms = terms
-    balanced = [u]
-    for term, rms in zip(terms, self.derivative_rms, strict=False):
-      rms = tf.convert_to_tensor(rms)
-      if projected:
-        rms = _pool(rms, len(self._in))
-      rms = tf.where(rms > 0, rms, tf.ones_like(rms))
-      balanced.append(term / tf.cast(rms, term.dtype))
-    return tuple(balanced)
+    return tuple(
+      term / tf.cast(self.divisor(j, projected), term.dtype)
+      for j, term in enumerate(terms)
+    )
+
+  def divisor(self, order, projected=False):
+    """What `balance` divides the terms of one order by; 1 for the value.
+
+    Args:
+      order: 0 for the value, j for the j-th derivative.
+      projected: as in `balance`.
+
+    Returns:
+      Tensor `[*out, *in, ...]`, `[*in]` where projected, or a scalar.
+    """
+    if self.kind != "dml" or order == 0:
+      return tf.ones([], self.variable_dtype)
+    rms = tf.convert_to_tensor(self.derivative_rms[order - 1])
+    if projected:
+      rms = _pool(rms, len(self._in))
+    return tf.where(rms > 0, rms, tf.ones_like(rms))
 
   def order_weights(self):
     """The scaling's own weights of the value and of every derivative order.

@@ -9,31 +9,34 @@ import tensorflow as tf
 from sobolev_tf.training.losses import exact_cast
 
 
-def one_per_order(weights, order):
-  """Brings derivative weights into one form.
+def checked(weight):
+  """Brings the weight of one derivative order into one form.
 
   Args:
-    weights: one weight for all derivative orders, or a sequence with one per
-      order, the first derivative first. A weight is a non-negative number, a
-      NumPy array with one for each component of a derivative, or a schedule: a
+    weight: a non-negative number, a NumPy array with one for each component of
+      the derivative, or a schedule: a
       `keras.optimizers.schedules.LearningRateSchedule` or any callable of the
       optimizer step, which it gets as a float32 scalar.
-    order: how many derivative orders there are.
 
   Returns:
-    Tuple of `order` entries, each a float, an array or a callable.
+    A float, an array or a callable.
 
   Raises:
-    ValueError: the wrong number of weights, or something that is no weight.
+    ValueError: it is no weight.
   """
-  if not isinstance(weights, (list, tuple)):
-    weights = [weights] * order
-  if len(weights) != order:
+  if callable(weight):
+    return weight
+  is_array = isinstance(weight, np.ndarray) and weight.dtype.kind in "fiu"
+  if not (isinstance(weight, numbers.Real) or is_array):
     raise ValueError(
-      f"derivative_weights has {len(weights)} entries for order {order}; give "
-      "one number or schedule for all orders, or one per derivative order."
+      "derivative_weights must be numbers, NumPy arrays or callables of the "
+      f"step, but one is {weight!r}."
     )
-  return tuple(_checked(weight) for weight in weights)
+  if not np.all(np.isfinite(weight)) or np.any(weight < 0):
+    raise ValueError(
+      f"derivative_weights must be finite and at least 0, but one is {weight}."
+    )
+  return np.array(weight, float) if np.ndim(weight) else float(weight)
 
 
 def highest_active_order(weights):
@@ -72,19 +75,3 @@ def serialize_weights(weights):
         "with keras.saving.register_keras_serializable."
       )
   return [keras.saving.serialize_keras_object(weight) for weight in weights]
-
-
-def _checked(weight):
-  if callable(weight):
-    return weight
-  is_array = isinstance(weight, np.ndarray) and weight.dtype.kind in "fiu"
-  if not (isinstance(weight, numbers.Real) or is_array):
-    raise ValueError(
-      "derivative_weights must be numbers, NumPy arrays or callables of the "
-      f"step, but one is {weight!r}."
-    )
-  if not np.all(np.isfinite(weight)) or np.any(weight < 0):
-    raise ValueError(
-      f"derivative_weights must be finite and at least 0, but one is {weight}."
-    )
-  return np.array(weight, float) if np.ndim(weight) else float(weight)
