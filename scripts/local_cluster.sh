@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
 # Trains on a cluster of processes on this machine: a chief, parameter servers
-# and workers, each with a log in WORKDIR/logs.
-#   ./scripts/local_cluster.sh [--workers=N] [--ps=N] [--port=N] -- FLAGS ...
-# FLAGS go to trainers.parameter_server; without --workdir the run is in
-# runs/local_cluster. Ctrl-C saves and stops everything; the same command
-# resumes.
+# and workers. Ctrl-C saves and stops everything; the same command resumes.
+#
+#   ./scripts/local_cluster.sh [--workers=N] [--ps=N] [--port=N] -- FLAG ...
+#
+# By default there are 2 workers, 1 server, and free ports; --port=N takes N and
+# those after it. FLAGs go to trainers.parameter_server, such as --preset=smoke
+# --dataset=digits --method=sobolev --workdir=DIR; all of them:
+# python -m trainers.parameter_server --help
+#
+# Time: --preset=smoke under a minute; otherwise what the preset takes.
+# Writes: --workdir (default: runs/local_cluster), logs in its folder logs.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
+source "$ROOT/scripts/setup.sh"
 
 exec python -m trainers.parameter_server.local_cluster "$@"

@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
 # Sets up the environment, then trains regular and Sobolev networks on two of
-# the paper's functions, prints a table and writes figures and TensorBoard logs.
+# the paper's functions, prints a table and draws figures.
+#
+#   ./scripts/quickstart.sh
+#
+# Time: one to two minutes on 2 cores, besides the first set-up.
+# Writes: runs/quickstart (figures, TensorBoard logs).
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
+source "$ROOT/scripts/setup.sh"
 
 OUTPUT="$ROOT/runs/quickstart"
 echo "Training regular and Sobolev networks (one to two minutes) ..."
@@ -11,6 +17,14 @@ python -m trainers.regression --preset=quickstart \
   --workdir="$OUTPUT/training"
 python -m trainers.regression.report --workdir="$OUTPUT/training" \
   --output="$OUTPUT"
-echo
-echo "Look at:  $OUTPUT/*.png"
-echo "Curves:   $ROOT/scripts/tensorboard.sh $OUTPUT/training"
+cat <<END
+
+Look at:  $OUTPUT/*.png
+Curves:   $ROOT/scripts/tensorboard.sh $OUTPUT/training
+
+What to try next:
+  your own data in ten lines      README.md, "Your own data in ten lines"
+  the theory as figures, 1 min    ./scripts/reproduce_theory.sh
+  Figure 2 of the paper, 1 hour   ./scripts/reproduce_figure2.sh
+  every script says what it does  ./scripts/NAME.sh --help
+END

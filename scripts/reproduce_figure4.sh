@@ -2,32 +2,46 @@
 # Reproduces Figure 4: students of Atari teachers, distilled with and without
 # gradients, from several percentages of the recorded frames. Records the
 # teachers, chooses alpha and the learning rate of every method on a validation
-# slice of the training episodes, trains, and writes results/figure4. About 4
-# hours on 2 cores in desk; run it again to resume.
+# slice of the training episodes, and trains. Run it again to resume.
+#
+#   ./scripts/reproduce_figure4.sh
+#
 #   PRESET=smoke|desk|paper   (default: desk)
-#   GAMES=pong,...            (default: pong,breakout,space_invaders)
-#   PERCENTAGES=1,5,10,50     of the frames, to learn from
+#   GAMES=pong,...            (default: pong,breakout,space_invaders; in smoke
+#                             breakout alone)
+#   PERCENTAGES=1,5,10,50     of the frames, to learn from (in smoke 50)
 #   SEEDS=0,1,2               the first one's students also play the game
+#                             (default: 0,1,2; in smoke 0,1)
 #   TEACHERS=DIR              GAME.npz of each (default: results/teachers)
-#   RECORDINGS=DIR            (default: runs/recordings)
+#   RECORDINGS=DIR            (default: runs/recordings, for smoke
+#                             WORKDIR/recordings)
 #   JACOBIAN_GIB=4            memory that each process (one per processor, in
 #                             paper one in all) may take for its teacher's
 #                             gradients; 0 to ask the teacher at every update
-#   WORKDIR=DIR               training runs (default: runs/figure4_$PRESET)
+#   WORKDIR=DIR               training runs (default: runs/figure4_PRESET)
 #   OUTPUT=DIR                table and figures (default: results/figure4 for
-#                             desk, results/figure4_paper for paper, WORKDIR
-#                             for smoke)
+#                             desk, results/figure4_paper for paper,
+#                             WORKDIR/report for smoke)
+#
+# Time: about 4 hours on 2 idle cores in desk.
+# Writes: RECORDINGS, WORKDIR and OUTPUT.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-
-PRESET="${PRESET:-desk}"
-WORKDIR="${WORKDIR:-$ROOT/runs/figure4_$PRESET}"
-GAMES="${GAMES:-pong,breakout,space_invaders}"
-PERCENTAGES="${PERCENTAGES:-1,5,10,50}"
-SEEDS="${SEEDS:-0,1,2}"
-TEACHERS="${TEACHERS:-$ROOT/results/teachers}"
-RECORDINGS="${RECORDINGS:-$ROOT/runs/recordings}"
+source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
+choice PRESET desk smoke desk paper
+games=pong,breakout,space_invaders percentages=1,5,10,50 seeds=0,1,2
+recordings="$ROOT/runs/recordings"
+folder WORKDIR "$ROOT/runs/figure4_$PRESET"
+if [ "$PRESET" = smoke ]; then
+  games=breakout percentages=50 seeds=0,1 recordings="$WORKDIR/recordings"
+fi
+items GAMES "$games"
+items PERCENTAGES "$percentages"
+whole_numbers SEEDS "$seeds"
+folder TEACHERS "$ROOT/results/teachers"
+folder RECORDINGS "$recordings"
 JACOBIAN_GIB="${JACOBIAN_GIB:-4}"
+results figure4
+
 NUM_FRAMES=100000
 EPISODES=30
 # As many trials for each method: learning rates of SM §3, or one that suits the
@@ -42,35 +56,31 @@ VALIDATION_SHARES="0.9 0.2"
 CONTROLLED_PERCENTAGE=5
 case "$PRESET" in
   smoke)
-    GAMES=breakout PERCENTAGES=50 SEEDS=0,1
     NUM_FRAMES=2000 EPISODES=2
     ALL_RATES=1e-4,1e-3 SOME_RATES=1e-3 ALPHAS=0.1,1 NOISES=0.03,0.1
     SEARCHED_PERCENTAGE=50 CONTROLLED_PERCENTAGE=50 VALIDATION_SHARES=0.5
-    RECORDINGS="$WORKDIR/recordings"
-    OUTPUT="${OUTPUT:-$WORKDIR/report}"
     ;;
-  desk) OUTPUT="${OUTPUT:-$ROOT/results/figure4}" ;;
   paper)
     ALL_RATES=1e-5,1.9e-5,3.7e-5,7.2e-5,1.4e-4,2.7e-4,5.2e-4,1e-3
     SOME_RATES=1e-4,3.2e-4
-    OUTPUT="${OUTPUT:-$ROOT/results/figure4_paper}"
     ;;
-  *) fail "PRESET is $PRESET; use smoke, desk or paper." ;;
 esac
 
 # A missing teacher is named before anything is recorded.
 for game in ${GAMES//,/ }; do
   [ "$PRESET" = smoke ] || [ -e "$TEACHERS/$game.npz" ] ||
     fail "there is no teacher $TEACHERS/$game.npz; train it with" \
-      "GAME=$game ./scripts/train_teachers.sh, or leave it out of GAMES."
+      "GAMES=$game ./scripts/train_teachers.sh, or leave it out of GAMES."
 done
+source "$ROOT/scripts/setup.sh"
+
 for game in ${GAMES//,/ }; do
   if [ ! -e "$TEACHERS/$game.npz" ]; then
     echo "Making a teacher that has learnt nothing, for this trial only ..."
     TEACHERS="$WORKDIR/teachers"
     [ -e "$TEACHERS/$game.npz" ] ||
-      GAME="$game" PRESET=smoke OUTPUT="$TEACHERS" \
-        WORKDIR="$WORKDIR/teacher_runs" ./scripts/train_teachers.sh
+      GAMES="$game" PRESET=smoke OUTPUT="$TEACHERS" \
+        WORKDIR="$WORKDIR/teacher_runs" "$ROOT/scripts/train_teachers.sh"
   fi
   [ -e "$RECORDINGS/$game" ] ||
     python -m trainers.teachers.record --game="$game" \

@@ -1,30 +1,31 @@
 #!/usr/bin/env bash
 # Trains on clusters of this machine's processes and on one process, and writes
-# accuracy against staleness into results/parameter_server. Run it again to
-# resume. About 50 minutes on 2 idle cores in desk.
+# accuracy against staleness. Run it again to resume.
+#
+#   ./scripts/reproduce_parameter_server.sh
+#
 #   PRESET=smoke|desk   (default: desk)
-#   SEEDS="0 1 2"       seeds of the comparison with one process
-#   WORKERS="1 2 4 8"   workers of the staleness table (seed 0)
-#   WORKDIR=DIR         training runs (default: runs/parameter_server_$PRESET)
-#   OUTPUT=DIR          table (default: results/parameter_server; the smoke
-#                       preset writes into WORKDIR instead)
+#   SEEDS=0,1,2         of the comparison with one process (default: 0,1,2)
+#   WORKERS=1,2,4,8     of the staleness table, seed 0 (default: 1,2,4,8)
+#   WORKDIR=DIR         training runs (default: runs/parameter_server_PRESET)
+#   OUTPUT=DIR          table (default: results/parameter_server for desk,
+#                       WORKDIR/report for smoke)
+#
+# Time: about 50 minutes on 2 idle cores in desk.
+# Writes: WORKDIR and OUTPUT.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
+choice PRESET desk smoke desk
+whole_numbers SEEDS 0,1,2
+whole_numbers WORKERS 1,2,4,8
+folder WORKDIR "$ROOT/runs/parameter_server_$PRESET"
+results parameter_server
+source "$ROOT/scripts/setup.sh"
 
-PRESET="${PRESET:-desk}"
-case "$PRESET" in
-  smoke | desk) ;;
-  *) fail "PRESET is $PRESET; use smoke or desk." ;;
-esac
-WORKDIR="${WORKDIR:-$ROOT/runs/parameter_server_$PRESET}"
-if [ "$PRESET" = smoke ]; then
-  OUTPUT="${OUTPUT:-$WORKDIR/report}"
-fi
-OUTPUT="${OUTPUT:-$ROOT/results/parameter_server}"
 settings=(--preset="$PRESET" --dataset=digits --method=sobolev)
 
 # Two workers, two shares of each batch: what the paper's ten do.
-for seed in ${SEEDS:-0 1 2}; do
+for seed in ${SEEDS//,/ }; do
   python -m trainers.synthetic_gradients "${settings[@]}" --num_replicas=1 \
     --seed="$seed" --workdir="$WORKDIR/one_process/seed_$seed"
   python -m trainers.synthetic_gradients "${settings[@]}" --num_replicas=2 \
@@ -43,7 +44,7 @@ if [ "$PRESET" = desk ]; then
   settings+=(--num_steps=500 --clutter=0 --learning_rate=0.03
     --evaluate_every=100)
 fi
-for workers in ${WORKERS:-1 2 4 8}; do
+for workers in ${WORKERS//,/ }; do
   for updates in sync async; do
     python -m trainers.parameter_server.local_cluster --workers="$workers" -- \
       "${settings[@]}" --num_replicas=8 --main_updates="$updates" \

@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
 # Looks for what makes Sobolev training win on Beale and Bukin: scaling, a
-# larger learning rate, other losses and weights of the gradient. Writes
-# results/figure2_search. About 15 minutes on 2 cores; run it again to resume.
+# larger learning rate, other losses and weights of the gradient. Run it again
+# to resume.
+#
+#   ./scripts/search_beale_bukin.sh
+#
 #   WORKDIR=DIR   training runs (default: runs/figure2_search)
 #   OUTPUT=DIR    table (default: results/figure2_search)
+#
+# Time: about 15 minutes on 2 idle cores.
+# Writes: WORKDIR and OUTPUT.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
+folder WORKDIR "$ROOT/runs/figure2_search"
+folder OUTPUT "$ROOT/results/figure2_search"
+source "$ROOT/scripts/setup.sh"
 
-WORKDIR="${WORKDIR:-$ROOT/runs/figure2_search}"
 search() {
   local part="$1"
   shift
@@ -25,4 +33,4 @@ search loss --function=bukin --derivative_loss=l1,huber --learning_rate=1e-3
 search weight --function=bukin --derivative_weight=0.1,0.01 \
   --learning_rate=1e-3
 python -m trainers.regression.report --workdir="$WORKDIR" \
-  --output="${OUTPUT:-$ROOT/results/figure2_search}"
+  --output="$OUTPUT"

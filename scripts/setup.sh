@@ -1,15 +1,9 @@
-# Sourced by the other scripts: makes .venv in the repository's root, installs
-# the pinned packages into it, activates it and changes to the root.
+# Sourced by the other scripts after usage.sh: makes .venv in the repository's
+# root, installs the pinned packages into it and activates it. The script stays
+# in the caller's folder; Python finds the repository's packages all the same.
 # PYTHON names another interpreter than the newest suitable one on PATH.
 
 umask 022
-ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-cd "$ROOT"
-
-fail() {
-  echo "error: $*" >&2
-  exit 2
-}
 
 # TensorFlow 2.21 and numpy 2.4 have packages for these versions in common.
 is_suitable() {
@@ -35,30 +29,40 @@ install() {
       "install one, or set PYTHON to its path."
   fi
   echo "Making .venv with $("$python" --version) ..."
-  "$python" -m venv .venv >/dev/null 2>&1 ||
+  "$python" -m venv "$ROOT/.venv" >/dev/null 2>&1 ||
     fail "$python cannot make a virtual environment;" \
       "install its venv module (Debian and Ubuntu: python3-venv)."
   log="$ROOT/.venv/install.log"
   echo "Installing the packages of requirements.txt (about 2 GB) ..."
-  .venv/bin/python -m pip install --disable-pip-version-check \
-    --requirement requirements.txt --constraint constraints.txt \
-    >"$log" 2>&1 ||
+  "$ROOT/.venv/bin/python" -m pip install --disable-pip-version-check \
+    --requirement "$ROOT/requirements.txt" \
+    --constraint "$ROOT/constraints.txt" >"$log" 2>&1 ||
     fail "pip could not install the packages; check the network connection" \
       "and run this again (details in $log)."
-  echo "$WANTED" >.venv/installed
+  echo "$WANTED" >"$ROOT/.venv/installed"
 }
 
-WANTED="$(cat requirements.txt constraints.txt | cksum)"
-if [ "$(cat .venv/installed 2>/dev/null)" = "$WANTED" ] &&
-  is_suitable .venv/bin/python; then
+WANTED="$(cat "$ROOT/requirements.txt" "$ROOT/constraints.txt" | cksum)"
+if [ "$(cat "$ROOT/.venv/installed" 2>/dev/null)" = "$WANTED" ] &&
+  is_suitable "$ROOT/.venv/bin/python"; then
   echo "Using the environment in .venv."
 else
   install
 fi
 # shellcheck disable=SC1091
-source .venv/bin/activate
+source "$ROOT/.venv/bin/activate"
+export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+# Modules that lie in the caller's folder by chance are not ours to import.
+export PYTHONSAFEPATH=1
 # TensorFlow's notes about processors and missing GPUs hide what matters.
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
+
+# Leaves out what TensorFlow writes before any log level counts, for commands
+# that have no progress bar; the trainers do it themselves (trainers/quiet.py).
+without_notes() {
+  grep -vE --line-buffered '^WARNING: All log messages before absl|'\
+'^[IE]0000 00:00:[0-9.]+ +[0-9]+ (port|cudart_stub|cuda_platform)\.cc' || true
+}
 
 # Starts one single-threaded process per processor with the same command. The
 # trainer's processes share the runs: each takes the next one that no other

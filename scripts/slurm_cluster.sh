@@ -1,25 +1,34 @@
 #!/usr/bin/env bash
 # A parameter-server run on the machines of a Slurm cluster: task 0 is the
-# chief, the next tasks are parameter servers, the others are workers.
+# chief, the next tasks are parameter servers, the others are workers. A member
+# that dies is started again on its machine; the job ends with the chief.
 # Start it in the repository:
+#
 #   sbatch --ntasks=15 --cpus-per-task=4 --gpus-per-task=1 \
-#     scripts/slurm_cluster.sh --ps=4 -- --bind=any --preset=paper --workdir=DIR
-# FLAGS behind -- go to every task; DIR must be seen by the chief's machine, the
-# repository by all. Who dies is started again on its machine; the job ends with
-# the chief. The protocol has no authentication (hence --bind=any must be
-# said): use it only where nobody else reaches the ports PORT to PORT + ntasks.
-#   PORT=22220                      the chief's port, the others follow
+#     scripts/slurm_cluster.sh [--ps=N] -- FLAG ...
+#
+# FLAGs go to every task: --bind=any --preset=paper --workdir=DIR, where the
+# chief's machine must see DIR, and all of them the repository. The protocol has
+# no authentication (hence --bind=any must be said): use it only where nobody
+# else reaches the ports PORT to PORT + ntasks.
+#
+#   PORT=22220                          the chief's port, the others follow
+#                                       (default: 22220)
 #   TRAINER=trainers.parameter_server   the module that every task runs
+#                                       (default: trainers.parameter_server)
+#
+# Time: what the preset takes.
+# Writes: --workdir.
 #SBATCH --job-name=parameter_server
 set -euo pipefail
 HERE="$(dirname "${BASH_SOURCE[0]}")"
-if [ ! -f "$HERE/setup.sh" ]; then # sbatch runs a copy from elsewhere
+if [ ! -f "$HERE/usage.sh" ]; then # sbatch runs a copy from elsewhere
   HERE="${SLURM_SUBMIT_DIR:-.}/scripts"
 fi
-source "$HERE/setup.sh"
+source "$HERE/usage.sh"
 SELF="$ROOT/scripts/slurm_cluster.sh"
-PORT="${PORT:-22220}"
 TRAINER="${TRAINER:-trainers.parameter_server}"
+whole_number PORT 22220 1
 
 # One task: takes its part in the cluster, again and again if need be.
 member() {
@@ -47,6 +56,7 @@ member() {
 
 if [ "${1:-}" = "--member" ]; then
   shift
+  source "$ROOT/scripts/setup.sh"
   number="$SLURM_PROCID"
   if [ "$number" -eq 0 ]; then
     part=chief index=0
@@ -73,6 +83,7 @@ esac
   fail "$SLURM_NTASKS tasks cannot hold a chief, $SERVERS servers and a" \
     "worker; ask for more with --ntasks."
 
+source "$ROOT/scripts/setup.sh"
 # Where Slurm puts each task; several can share a machine, so ports differ.
 addresses=()
 while read -r number host; do

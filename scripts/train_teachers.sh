@@ -1,34 +1,37 @@
 #!/usr/bin/env bash
-# Trains the Atari teachers, lets them play 30 games and writes
-# results/teachers: GAME.npz, its card GAME.json, a table and the curves. About
-# 55 minutes per game on 2 idle cores in desk; run it again to resume.
-#   GAME=pong,...             (default: pong,breakout,space_invaders)
+# Trains the Atari teachers and lets them play 30 games. Run it again to resume.
+#
+#   ./scripts/train_teachers.sh [FLAG ...]
+#
+# FLAGs go to trainers.teachers: --num_steps=8000000, and what
+# python -m trainers.teachers --help lists.
+#
 #   PRESET=smoke|desk|paper   (default: desk)
+#   GAMES=pong,...            (default: pong,breakout,space_invaders)
 #   WORKDIR=DIR               runs, one folder per game (default: runs/teachers
-#                             for desk, runs/teachers_$PRESET for the others)
-#   OUTPUT=DIR                (default: results/teachers; the smoke preset
-#                             writes into WORKDIR/report instead)
-# Arguments go to the trainer: ./scripts/train_teachers.sh --num_steps=8000000
+#                             for desk, runs/teachers_PRESET for the others)
+#   OUTPUT=DIR                (default: results/teachers for desk,
+#                             results/teachers_paper for paper, WORKDIR/report
+#                             for smoke)
+#
+# Time: about 55 minutes per game on 2 idle cores in desk, one in smoke.
+# Writes: WORKDIR, and in OUTPUT GAME.npz, its card GAME.json, a table, curves.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
-
-PRESET="${PRESET:-desk}"
-GAME="${GAME:-pong,breakout,space_invaders}"
+source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
+choice PRESET desk smoke desk paper
+items GAMES pong,breakout,space_invaders
 case "$PRESET" in
-  smoke)
-    WORKDIR="${WORKDIR:-$ROOT/runs/teachers_smoke}"
-    OUTPUT="${OUTPUT:-$WORKDIR/report}"
-    ;;
-  desk) WORKDIR="${WORKDIR:-$ROOT/runs/teachers}" ;;
-  paper) WORKDIR="${WORKDIR:-$ROOT/runs/teachers_paper}" ;;
-  *) fail "PRESET is $PRESET; use smoke, desk or paper." ;;
+  desk) folder WORKDIR "$ROOT/runs/teachers" ;;
+  *) folder WORKDIR "$ROOT/runs/teachers_$PRESET" ;;
 esac
+results teachers
+source "$ROOT/scripts/setup.sh"
 
 # The actor threads share the processors among themselves; threads within an
 # operation would only get in their way.
 export TF_NUM_INTRAOP_THREADS=1
 status=0
-for game in ${GAME//,/ }; do
+for game in ${GAMES//,/ }; do
   code=0
   python -m trainers.teachers --preset="$PRESET" --game="$game" \
     --workdir="$WORKDIR/$game" "$@" || code=$?
@@ -37,5 +40,5 @@ for game in ${GAME//,/ }; do
   [ "$code" -le "$status" ] || status="$code"
 done
 python -m trainers.teachers.report --workdir="$WORKDIR" \
-  --output="${OUTPUT:-$ROOT/results/teachers}"
+  --output="$OUTPUT"
 exit "$status"

@@ -1,14 +1,24 @@
 #!/usr/bin/env bash
 # Films a game: the teacher, its Sobolev student and its regular student side
 # by side, with scores and the probabilities of their actions.
-#   ./scripts/watch.sh breakout     writes runs/films/breakout.mp4
-# Further arguments go to trainers.teachers.watch: --percentage=1 --seconds=120
+#
+#   ./scripts/watch.sh GAME [FLAG ...]
+#
+# GAME is breakout, pong or space_invaders. FLAGs go to trainers.teachers.watch:
+# --percentage=1 --seconds=120 --policies=PATH,... and what
+# python -m trainers.teachers.watch --help lists.
+#
+# Time: about half a minute per minute of film.
+# Writes: runs/films/GAME.mp4, or into --workdir.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
 
 case "${1:-}" in
   "" | -*) fail "no game is named; try ./scripts/watch.sh breakout." ;;
 esac
 game="$1"
 shift
-python -m trainers.teachers.watch --game="$game" --workdir="$ROOT/runs/films" "$@"
+source "$ROOT/scripts/setup.sh"
+
+python -m trainers.teachers.watch --game="$game" \
+  --students="$ROOT/runs/figure4_desk/final" --workdir="$ROOT/runs/films" "$@"

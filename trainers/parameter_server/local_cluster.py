@@ -27,7 +27,8 @@ from trainers.lifecycle import command_line, exit_codes
 from trainers.lifecycle.command_line import CommandError
 
 _TRAINER = "trainers.parameter_server"
-_WORKDIR = os.path.join("runs", "local_cluster")
+_REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+_WORKDIR = os.path.join(_REPOSITORY, "runs", "local_cluster")
 _POLL = 0.1
 _SAVING = 90.0  # seconds that a chief gets to save
 _GRACE = 5.0  # seconds that anybody gets to end

@@ -5,9 +5,19 @@ actions and sha256: `steps` of training, `command`, `seed`, and under `scores`
 for "sampled" and "greedy" play the `mean`, the `std` and the list `episodes`.
 """
 
+import os
+
 from data import atari
 from sobolev_tf.export import policies
 from trainers.lifecycle.command_line import CommandError
+
+# Of this repository, wherever a command is called.
+_REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+
+
+def default_teacher(game):
+  """Path of the teacher that comes with the repository."""
+  return os.path.join(_REPOSITORY, "results", "teachers", f"{game}.npz")
 
 
 def save_network(path, network, card):

@@ -60,9 +60,7 @@ def record(config, folder):
   Raises:
     CommandError: the game, the teacher or the folder do not fit.
   """
-  path = config.teacher or os.path.join(
-    "results", "teachers", f"{config.game}.npz"
-  )
+  path = config.teacher or teacher_files.default_teacher(config.game)
   try:
     game = atari.get_game(config.game)
     network, card = teacher_files.load_teacher(path, game.name)

@@ -220,9 +220,7 @@ def read_policies(config, game):
   if config.policies:
     paths = config.policies.split(",")
   else:
-    teacher = config.teacher or os.path.join(
-      "results", "teachers", f"{config.game}.npz"
-    )
+    teacher = config.teacher or teacher_files.default_teacher(config.game)
     students = [find_student(config, m) for m in ("sobolev", "regular")]
     paths = [teacher, *students]
   networks = {}
