@@ -1,5 +1,6 @@
-"""Losses that move what one network knows into another (§4.2, SM §5)."""
+"""Moving what one network knows into another (§4.2, SM §5)."""
 
+from sobolev_tf.distillation.model import DistillationModel
 from sobolev_tf.distillation.objective import (
   KL_DIRECTIONS,
   ROWS,
@@ -15,6 +16,7 @@ from sobolev_tf.distillation.objective import (
 
 __all__ = [
   "DistillationLoss",
+  "DistillationModel",
   "KL_DIRECTIONS",
   "ROWS",
   "action_prediction_error",

@@ -13,8 +13,10 @@ from sobolev_tf.synthetic_gradients.estimators import (
   Target,
   ZeroEstimator,
 )
+from sobolev_tf.synthetic_gradients.model import DecoupledModel
 
 __all__ = [
+  "DecoupledModel",
   "DecoupledNetwork",
   "DirectEstimator",
   "Estimate",

@@ -5,6 +5,7 @@ import typing
 import sonnet as snt
 import tensorflow as tf
 
+from sobolev_tf.synthetic_gradients import parts
 from sobolev_tf.synthetic_gradients.estimators import (
   Estimate,
   Target,
@@ -81,8 +82,9 @@ class DecoupledNetwork(snt.Module):
     """Joins the parts.
 
     Args:
-      segments: modules from below, called as `segment(x, is_training)`; the
-        last one returns logits `[B, classes]`.
+      segments: from below, Keras layers or modules called as
+        `segment(x, is_training)`; the last one returns logits
+        `[B, classes]`.
       estimators: one `LossCritic`, `DirectEstimator`, ... per border.
       targets: "true" or "bootstrapped".
       l2: weight of half the sum of squares of each segment's weights (its
@@ -112,12 +114,12 @@ class DecoupledNetwork(snt.Module):
   @property
   def main_variables(self):
     """Trainable variables of all segments, from below."""
-    return [v for s in self.segments for v in s.trainable_variables]
+    return [v for s in self.segments for v in parts.trainable_variables(s)]
 
   @property
   def estimator_variables(self):
     """Trainable variables of all estimators, from below."""
-    return [v for e in self.estimators for v in e.trainable_variables]
+    return [v for e in self.estimators for v in parts.trainable_variables(e)]
 
   def __call__(self, x, is_training=False):
     """Logits `[B, classes]`; the plain network, no estimator asked."""
@@ -127,7 +129,7 @@ class DecoupledNetwork(snt.Module):
     """Every segment's output, from below; the logits last."""
     outputs = []
     for segment in self.segments:
-      x = segment(x, is_training)
+      x = parts.call(segment, x, is_training)
       outputs.append(x)
     return outputs
 
@@ -182,7 +184,7 @@ class DecoupledNetwork(snt.Module):
       with tf.GradientTape(persistent=True) as tape:
         if records:
           tape.watch(x)
-        output = segment(x, True)
+        output = parts.call(segment, x, True)
       record = _Record(tape, x, output)
       if index < len(self.estimators):
         record = self._ask(index, record, y)
@@ -245,7 +247,7 @@ class DecoupledNetwork(snt.Module):
       its input if that is wanted, of the loss at the top and elsewhere the
       synthetic one.
     """
-    variables = list(self.segments[index].trainable_variables)
+    variables = parts.trainable_variables(self.segments[index])
     is_top = record.estimate is None
     if not is_top and isinstance(self.estimators[index], ZeroEstimator):
       # Zero gradients need no backward pass to become zero.
@@ -271,7 +273,7 @@ class DecoupledNetwork(snt.Module):
     """One segment's gradients: averaged over the batch, and L2 added."""
     gradients = []
     for variable, total in zip(
-      self.segments[index].trainable_variables, sums, strict=True
+      parts.trainable_variables(self.segments[index]), sums, strict=True
     ):
       if total is None:
         raise ValueError(
@@ -294,7 +296,7 @@ class DecoupledNetwork(snt.Module):
     with record.estimator_tape as tape:
       losses = estimator.loss(record.estimate, target)
       mean = tf.reduce_mean(losses.loss)
-    variables = list(estimator.trainable_variables)
+    variables = parts.trainable_variables(estimator)
     gradients = tape.gradient(mean, variables) if variables else []
     seen = _measures(record.estimate, losses, truth.gradient)
     return gradients, {
@@ -310,7 +312,7 @@ def _after(done, x):
 
 def is_decayed(variable):
   """Whether the L2 term counts a variable: weights, not biases or BatchNorm."""
-  return variable.shape.rank > 1
+  return len(variable.shape) > 1
 
 
 def _measures(estimate, losses, true):

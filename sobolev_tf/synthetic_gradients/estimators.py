@@ -10,6 +10,7 @@ import typing
 import sonnet as snt
 import tensorflow as tf
 
+from sobolev_tf.synthetic_gradients import parts
 from sobolev_tf.training.losses import sobolev_loss
 
 
@@ -82,8 +83,8 @@ class LossCritic(snt.Module):
     """Wraps a class predictor.
 
     Args:
-      predictor: module that maps h to logits `[B, classes]`, each example on
-        its own: without BatchNorm.
+      predictor: Sonnet module or Keras layer that maps h to logits
+        `[B, classes]`, each example on its own: without BatchNorm.
       match_value: supervise the predicted loss.
       match_gradient: supervise its gradient w.r.t. h.
       match_labels: supervise its gradient w.r.t. the labels.
@@ -165,15 +166,17 @@ class LossCritic(snt.Module):
         "the predictor's logits do not depend on h through differentiable "
         "operations, so there is no synthetic gradient."
       )
-    for module in self.predictor.submodules if self._is_module() else ():
+    for module in self._parts():
       if "batchnorm" in type(module).__name__.lower():
         raise ValueError(
           f"the predictor holds {module.name}, which couples the examples of a "
           "batch, but the gradient of each example is wanted; leave it out."
         )
 
-  def _is_module(self):
-    return isinstance(self.predictor, tf.Module)
+  def _parts(self):
+    modules = getattr(self.predictor, "submodules", ())
+    layers = parts.keras_layers(self.predictor)
+    return [*modules, *(part for layer in layers for part in _inside(layer))]
 
 
 class DirectEstimator(snt.Module):
@@ -234,6 +237,14 @@ class ZeroEstimator(snt.Module):
     term = _term(estimate.gradient, target.gradient, "l1")
     zeros = tf.zeros(tf.shape(estimate.gradient)[:1], estimate.gradient.dtype)
     return EstimatorLoss(zeros, None, term, None)
+
+
+def _inside(layer):
+  """A Keras layer and all that it is made of."""
+  found = [layer]
+  for inner in getattr(layer, "layers", ()):
+    found += _inside(inner)
+  return found
 
 
 def _term(estimate, target, loss):
