@@ -117,7 +117,7 @@ class DistillationModel(NetworkModel):
 
   def build(self, input_shape: typing.Any) -> None:
     """Builds the student for states of `input_shape`."""
-    self.build_network((None, *input_shape[1:]))
+    self._output_shape = self.build_network((None, *input_shape[1:]))
 
   def compile(
     self, optimizer: typing.Any = "adam", **kwargs: typing.Any
@@ -193,6 +193,12 @@ class DistillationModel(NetworkModel):
   def _compare(self, s, step, training):
     """Loss, the student's logits and the teacher's, for states `s`."""
     target = tf.stop_gradient(self._teacher(s))
+    if self._output_shape[1:] != tuple(target.shape[1:]):
+      raise ValueError(
+        f"the student returns {self._output_shape} and the teacher "
+        f"{tuple(target.shape)}; both must return logits [B, A] of the same "
+        "actions."
+      )
 
     def student(z):
       output = self.evaluate_network(z, training)

@@ -108,6 +108,11 @@ class LossCritic(snt.Module):
     self.match_labels = match_labels
     self._loss = loss
 
+  def make_variables(self, h: tf.Tensor, y: tf.Tensor) -> None:
+    """Builds the predictor for activations like h; asks nothing."""
+    del y
+    self.predictor(h)
+
   @property
   def needs_gradient(self):
     """Whether training needs the true gradient w.r.t. h."""
@@ -201,6 +206,10 @@ class DirectEstimator(snt.Module):
     self.network = network
     self._loss = loss
 
+  def make_variables(self, h: tf.Tensor, y: tf.Tensor) -> None:
+    """Builds the network for activations like h and labels like y."""
+    self.network(h, y)
+
   def __call__(self, h, y):
     """Answers with the synthetic gradient alone: an `Estimate`."""
     gradient = self.network(h, y)
@@ -226,6 +235,9 @@ class ZeroEstimator(snt.Module):
   """Says that the gradient is zero: segments below it do not learn (Noprop)."""
 
   needs_gradient = False
+
+  def make_variables(self, h: tf.Tensor, y: tf.Tensor) -> None:
+    """Builds nothing."""
 
   def __call__(self, h, y):
     """Answers with zeros: an `Estimate`."""

@@ -6,7 +6,10 @@ import keras
 import tensorflow as tf
 
 from sobolev_tf.synthetic_gradients import parts
-from sobolev_tf.synthetic_gradients.decoupled import DecoupledNetwork
+from sobolev_tf.synthetic_gradients.decoupled import (
+  MEASURES,
+  DecoupledNetwork,
+)
 
 
 class DecoupledModel(keras.Model):
@@ -56,7 +59,9 @@ class DecoupledModel(keras.Model):
     self.network = network
     # Layers that Keras would not find inside a Sonnet module.
     self._layers_inside = parts.keras_layers(network)
-    self._measures = {}
+    borders = range(1, len(network.estimators) + 1)
+    names = [f"{name}_{border}" for border in borders for name in MEASURES]
+    self._measures = {name: keras.metrics.Mean(name=name) for name in names}
     self._accuracy = keras.metrics.Mean(name="accuracy")
 
   @property
@@ -103,14 +108,12 @@ class DecoupledModel(keras.Model):
   def build(self, input_shape: typing.Any) -> None:
     """Makes all variables for x of `input_shape`."""
     example = [1, *input_shape[1:]]
-    with tf.init_scope():
+    with tf.init_scope():  # which records nothing, so nothing is asked
       outputs = self.network.activations(tf.zeros(example, self.compute_dtype))
       self._num_classes = outputs[-1].shape[-1]
       y = tf.zeros([1, self._num_classes], self.compute_dtype)
-      for h, estimator in zip(
-        outputs[:-1], self.network.estimators, strict=True
-      ):
-        estimator(h, y)
+      for border, estimator in enumerate(self.network.estimators):
+        estimator.make_variables(outputs[border], y)
 
   def call(self, x: typing.Any, training: bool = False) -> tf.Tensor:
     """Logits `[B, classes]` at x `[B, ...]`."""
@@ -126,11 +129,10 @@ class DecoupledModel(keras.Model):
         found.estimators, self.network.estimator_variables
       )
     for name, value in found.measures.items():
-      if name not in self._measures:
-        with tf.init_scope():
-          self._measures[name] = keras.metrics.Mean(name=name)
       self._measures[name].update_state(value)
-    return self._log(found.loss, self.network(x), y)
+    logs = self._log(found.loss, self.network(x), y)
+    unknown = set(self._measures) - set(found.measures)
+    return {name: logs[name] for name in logs if name not in unknown}
 
   def test_step(self, data: typing.Any) -> dict:
     """Measures loss and accuracy on a batch; returns the metrics."""

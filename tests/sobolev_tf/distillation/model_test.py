@@ -83,9 +83,8 @@ def test_matching_gradients_brings_them_closer_than_values_alone(
   distances = []
   for alpha in (0, 1.0):
     student = network(8, 1)
-    compiled(student, teacher, 0.3, alpha=alpha).fit(
-      states, epochs=40, batch_size=64, verbose=0
-    )
+    steps = tf.data.Dataset.from_tensors(states).repeat(40)
+    compiled(student, teacher, 0.3, alpha=alpha).fit(steps, verbose=0)
     judge = compiled(student, teacher, alpha=1.0)
     distances.append(
       judge.evaluate(states, verbose=0, return_dict=True)["gradient_distance"]
@@ -172,7 +171,7 @@ def test_a_call_that_cannot_be_meant_is_one_sentence(
 def test_other_numbers_of_actions_are_named(states, teacher):
   student = keras.Sequential([keras.layers.Dense(ACTIONS + 1)])
   model = compiled(student, teacher)
-  with pytest.raises(ValueError, match=r"\(64, 4\) and the teacher's"):
+  with pytest.raises(ValueError, match=r"student returns \(None, 4\)"):
     model.fit(states, batch_size=64, verbose=0)
 
 
