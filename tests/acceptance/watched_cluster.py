@@ -13,7 +13,8 @@ _INTO_STEPS = 0.7  # a test is logged a little before the next step begins
 # A supervisor whose second worker gets one flag more.
 _ODD_WORKER = """
 import sys
-from trainers import command_line, local_cluster
+from trainers.lifecycle import command_line
+from trainers.parameter_server import local_cluster
 
 def main(argv):
   members = local_cluster.build_members(2, 1, 0, argv[3:], argv[2])

@@ -5,6 +5,7 @@ import difflib
 import numpy as np
 import pytest
 from ale_py import roms
+from ale_py.vector_env import AtariVectorEnv
 
 from data import atari
 
@@ -62,6 +63,61 @@ def test_histories_are_the_last_frames_oldest_first():
     moved += np.any(step.frames[..., 3] != before[..., 3])
     before = step.frames
   assert moved > 10
+  games.close()
+
+
+def raw_screens(game, code, num_frames, seed):
+  """Frame number -> screen in colour, of a game with one action held."""
+  settings = {
+    **atari._SETTINGS,
+    **{"img_height": 210, "img_width": 160, "grayscale": False},
+    **{"stack_num": 1, "frameskip": 1, "maxpool": False},
+  }
+  emulator = AtariVectorEnv(game, 1, num_threads=1, **settings)
+  screens, info = emulator.reset(seed=seed)
+  found = {}
+  for _ in range(num_frames):
+    found[int(info["episode_frame_number"][0])] = screens[0, 0]
+    screens, _, _, _, info = emulator.step(np.array([code]))
+  emulator.close()
+  return found
+
+
+def shrink(picture, height, width):
+  """Each output pixel is the mean over the area that it covers."""
+  for size in (height, width):  # the second time along the other axis
+    edges = np.linspace(0, len(picture), size + 1)[:, np.newaxis]
+    places = np.arange(len(picture))
+    covered = np.minimum(edges[1:], places + 1) - np.maximum(edges[:-1], places)
+    weights = np.clip(covered, 0, None) * size / len(picture)
+    picture = (weights @ picture).T
+  return picture
+
+
+@pytest.mark.parametrize("name", ["pong", "breakout", "space_invaders"])
+def test_frames_are_grey_pooled_and_shrunk_as_written_out_in_numpy(name):
+  game = atari.get_game(name)
+  raw = raw_screens(name, game.codes[1], 120, seed=5)
+  games = environments(name, 1, seed=5)
+  games.reset()
+  ages, receive = [], games._environments.recv
+
+  def recv():
+    answer = receive()
+    ages.append(int(answer[4]["episode_frame_number"][0]))
+    return answer
+
+  games._environments.recv = recv
+  for _ in range(20):
+    step = games.step(np.array([1]))
+    # The brighter of the last two of the four frames of an action.
+    grey = [
+      np.round(raw[age] @ np.array([0.299, 0.587, 0.114]))
+      for age in (ages[-1] - 1, ages[-1])
+    ]
+    wanted = shrink(np.maximum(*grey), 84, 84)
+    np.testing.assert_allclose(step.frames[0, ..., 3], wanted, atol=1.01)
+  np.testing.assert_array_equal(np.diff(ages), 4)
   games.close()
 
 

@@ -121,7 +121,15 @@ def build_main_optimizer(config):
 
 
 def build_schedule(config):
-  """The main network's learning rate: a tenth after each of three drops."""
+  """The main network's learning rate: a tenth after each of three drops.
+
+  Returns:
+    A schedule of the number of updates made so far: after 40,000 updates the
+    next one, number 40,001, is the first with the lower rate.
+  """
   drops = [round(share * config.num_steps) for share in config.drops]
   rates = [config.learning_rate * 0.1**n for n in range(len(drops) + 1)]
-  return keras.optimizers.schedules.PiecewiseConstantDecay(drops, rates)
+  # Keras keeps the old rate at the boundary itself.
+  return keras.optimizers.schedules.PiecewiseConstantDecay(
+    [drop - 1 for drop in drops], rates
+  )

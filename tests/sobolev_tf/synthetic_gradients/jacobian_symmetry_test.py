@@ -6,6 +6,11 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as st
 
+from sobolev_tf.networks.synthetic_gradient_modules import (
+  ClassPredictor,
+  GradientPredictor,
+)
+from sobolev_tf.synthetic_gradients import DirectEstimator, LossCritic
 from sobolev_tf.synthetic_gradients.jacobian_symmetry import jacobian_asymmetry
 
 
@@ -48,6 +53,20 @@ def test_gradients_of_scalar_functions_are_symmetric_to_rounding():
     asymmetry = jacobian_asymmetry(field, normal(shape, 3), 0, 3)
     assert asymmetry.shape == shape[:1]
     assert np.max(asymmetry) < 1e-13
+
+
+def test_critics_are_symmetric_and_the_direct_estimator_is_not():
+  """Proposition 4, on the modules of Table 1 at a tiny border."""
+  h, y = normal([2, 4, 4, 3], 1), tf.one_hot([0, 2], 3, dtype=tf.float64)
+  direct = GradientPredictor(3, channels=4)
+  direct(h, y)
+  direct.output.w.assign(normal(direct.output.w.shape, 2))  # it starts at zero
+
+  def asymmetry(estimator):
+    return jacobian_asymmetry(lambda z: estimator(z, y).gradient, h, 0)
+
+  assert np.max(asymmetry(LossCritic(ClassPredictor(3, channels=4)))) < 1e-12
+  assert np.min(asymmetry(DirectEstimator(direct))) > 0.1
 
 
 def test_random_linear_and_convolutional_fields_are_asymmetric():

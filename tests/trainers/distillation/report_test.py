@@ -256,9 +256,11 @@ def test_the_nearest_searched_percentage_counts():
     distillation_search.apply_choice(
       dataclasses.replace(SMOKE, game="pong", percentage=percentage), chosen
     ).alpha
-    for percentage in (0.5, 1.0, 2.0, 5.0, 10.0, 50.0)
+    # 4 lies nearer to 1 by difference and nearer to 8 by ratio; the ratios to
+    # both are equal at the root of 8, 2.83.
+    for percentage in (0.5, 1.0, 2.8, 2.9, 4.0, 8.0, 50.0)
   ]
-  assert found == [3.0, 3.0, 3.0, 0.03, 0.03, 0.03]
+  assert found == [3.0, 3.0, 3.0, 0.03, 0.03, 0.03, 0.03]
 
 
 def test_a_search_in_which_everything_diverged_says_so(search, tmp_path):

@@ -57,18 +57,39 @@ def results(workdir):
   return {name: (workdir / name).read_bytes() for name in _RESULTS}
 
 
-def wait_for_checkpoint(process, workdir):
-  """Waits until the process has written a checkpoint of its own."""
-
-  def found():
-    return set(workdir.glob("checkpoints/step_*[0-9]"))
-
-  before = found()
+def wait_for(process, is_true, what):
+  """Waits until something is true; the process must not end before."""
   deadline = time.monotonic() + 120
-  while not found() - before:
+  while not is_true():
     assert process.poll() is None, process.communicate()[1]
-    assert time.monotonic() < deadline, "no checkpoint within two minutes"
-    time.sleep(0.05)
+    assert time.monotonic() < deadline, f"no {what} within two minutes"
+    time.sleep(0.002)
+
+
+def wait_for_new(process, workdir, pattern):
+  """Waits until the process has made something that is called so."""
+  before = set(workdir.glob(pattern))
+  wait_for(process, lambda: set(workdir.glob(pattern)) - before, pattern)
+
+
+def wait_for_checkpoint(process, workdir):
+  wait_for_new(process, workdir, "checkpoints/step_*[0-9]")
+
+
+def wait_for_start(process, workdir):
+  """Waits until the process holds the run's folder, before any step."""
+  wait_for(process, (workdir / "config.json").exists, "config.json")
+
+
+def wait_amid_steps(process, workdir):
+  wait_for_checkpoint(process, workdir)
+  time.sleep(random.Random(7).uniform(0.02, 0.1))
+
+
+def wait_amid_saving(process, workdir):
+  """Waits until a checkpoint is begun."""
+  wait_for_checkpoint(process, workdir)
+  wait_for_new(process, workdir, "checkpoints/step_*.partial")
 
 
 def newest_checkpoint(workdir):
@@ -78,27 +99,22 @@ def newest_checkpoint(workdir):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("uninterrupted")
-  code, _, errors = complete(workdir, *_LONG)
-  assert code == 0, errors
+  assert run_here(workdir, *_LONG) == 0
   return results(workdir)
 
 
-def test_ten_kills_leave_the_bytes_of_an_uninterrupted_run(
+def test_a_run_killed_at_any_moment_ends_with_the_bytes_of_a_whole_one(
   tmp_path, uninterrupted
 ):
-  moments = random.Random(7)
-  for index in range(10):
+  for wait_for_moment in (wait_for_start, wait_amid_steps, wait_amid_saving):
     process = start(tmp_path, *_LONG)
-    if index % 3 == 2:
-      time.sleep(moments.uniform(0.5, 6.0))  # perhaps before the first step
-    else:
-      wait_for_checkpoint(process, tmp_path)
-      time.sleep(moments.uniform(0.0, 0.3))  # amid steps, tests and saves
-    assert process.poll() is None, process.communicate()[1]
+    wait_for_moment(process, tmp_path)
     process.kill()
     process.communicate()
-  code, _, errors = complete(tmp_path, *_LONG)
+    assert not (tmp_path / "finished.json").exists()
+  code, output, errors = complete(tmp_path, *_LONG)
   assert code == 0, errors
+  assert "Resuming at step" in output
   assert results(tmp_path) == uninterrupted
 
 

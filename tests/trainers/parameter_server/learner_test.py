@@ -87,9 +87,8 @@ _IN_ONE_PROCESS = textwrap.dedent(
     assert learner.train(0, 3, wait, measure_last=True) == 3
     learner.pull()
     reference = local()
-    # The learning rate falls after the first of the twenty steps. (A step's
-    # index and Keras' schedule: a tenth from the second step behind the drop.)
-    rates = [0.1, 0.1, 0.01]
+    # The learning rate falls after the first of the twenty steps.
+    rates = [0.1, 0.01, 0.01]
     losses, momentums = by_hand(reference, rates, updates == "sync")
     mine = learner.model.local
     for a, b in zip(

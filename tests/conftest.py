@@ -1,0 +1,56 @@
+"""What concerns the whole suite: long files first, and noise on demand."""
+
+import os
+
+# The files that take longest, so that they start first and the two processes
+# of scripts/test.sh end together. (xdist hands out whole files, in the order in
+# which they were collected.)
+_LONGEST = ()
+
+
+def pytest_collection_modifyitems(items):
+  """Moves the tests of the longest files to the front."""
+  places = {name: place for place, name in enumerate(_LONGEST)}
+  items.sort(
+    key=lambda item: places.get(item.nodeid.split("::")[0], len(places))
+  )
+
+
+def pytest_configure():
+  """Perturbs all random draws if SOBOLEV_TF_NOISE is set.
+
+  `SOBOLEV_TF_NOISE=1e-7 ./scripts/test.sh` multiplies every random float32
+  number, initial weights among them, by 1 + 1e-7 u, with u between -1 and 1 a
+  function of the number. What is deterministic stays so, float64 is left
+  alone, and a verdict that changes hangs on rounding.
+  """
+  size = float(os.environ.get("SOBOLEV_TF_NOISE", "0"))
+  if size:
+    _perturb_draws(size)
+
+
+def _perturb_draws(size):
+  import tensorflow as tf
+
+  for name in (
+    "stateless_truncated_normal",
+    "stateless_normal",
+    "stateless_uniform",
+    "truncated_normal",
+    "normal",
+    "uniform",
+  ):
+    setattr(tf.random, name, _perturbed(getattr(tf.random, name), size, tf))
+  from sobolev_tf.networks.initialisers import Orthogonal
+
+  Orthogonal.__call__ = _perturbed(Orthogonal.__call__, size, tf)
+
+
+def _perturbed(draw, size, tf):
+  def perturbed(*args, **kwargs):
+    drawn = draw(*args, **kwargs)
+    if drawn.dtype != tf.float32:
+      return drawn
+    return drawn + size * drawn * tf.sin(1e5 * drawn)
+
+  return perturbed

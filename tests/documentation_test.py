@@ -1,0 +1,52 @@
+"""The code in README.md, in the guides and in docstrings runs as it stands."""
+
+import ast
+import pathlib
+import re
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import sobolev_tf
+
+ROOT = pathlib.Path(__file__).parent.parent
+# What a docstring may take for granted.
+NAMES = {"keras": keras, "np": np, "tf": tf, "sobolev_tf": sobolev_tf}
+
+
+def pages():
+  """Yields (place, text, names that may be used without an import)."""
+  for path in sorted(ROOT.glob("*.md")):
+    yield path.name, path.read_text(), {}
+  for folder in ("sobolev_tf", "trainers", "data"):
+    for path in sorted((ROOT / folder).rglob("*.py")):
+      for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+          name = getattr(node, "name", "")
+          place = f"{path.relative_to(ROOT)} {name}".strip()
+          yield place, ast.get_docstring(node) or "", NAMES
+
+
+def examples():
+  """Yields a pytest parameter for each block of Python."""
+  for place, text, names in pages():
+    blocks = re.findall(r"^( *)```python\n(.*?)^ *```", text, re.M | re.S)
+    for number, (_, code) in enumerate(blocks):
+      yield pytest.param(textwrap.dedent(code), names, id=f"{place} {number}")
+
+
+@pytest.mark.parametrize(("code", "names"), examples())
+def test_the_example_runs(code, names, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  # A few epochs show that it runs; what it reaches is not its point.
+  code = re.sub(r"epochs=\d+", "epochs=2", code)
+  exec(compile(code, "example", "exec"), {**names, "__name__": "example"})
+
+
+def test_readme_has_an_example():
+  places = [parameter.id for parameter in examples()]
+  assert any(place.startswith("README.md") for place in places)
+  assert any(place.startswith("sobolev_tf/") for place in places)
