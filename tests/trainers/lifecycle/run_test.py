@@ -1,6 +1,5 @@
 """The run folder: resume, refusal, fallback, signals. With real processes."""
 
-import os
 import random
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
   EventAccumulator,
 )
 
-from trainers.lifecycle import checkpoints, command_line, exit_codes, loop
+from trainers.lifecycle import checkpoints, loop
 from trainers.lifecycle.command_line import CommandError
 from trainers.lifecycle.run import NotFinite
 from trainers.regression import train as regression
@@ -24,12 +23,16 @@ _SETTINGS = (
   "--num_train=20",
   "--method=sobolev",
 )
+
+
 _LONG = (
   *_SETTINGS,
   "--num_steps=3000",
   "--evaluate_every=50",
   "--checkpoint_every=50",
 )
+
+
 _RESULTS = ("metrics.csv", "networks.npz", "finished.json")
 
 
@@ -92,10 +95,6 @@ def wait_amid_saving(process, workdir):
   wait_for_new(process, workdir, "checkpoints/step_*.partial")
 
 
-def newest_checkpoint(workdir):
-  return sorted(workdir.glob("checkpoints/step_*[0-9]"))[-1]
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("uninterrupted")
@@ -141,38 +140,6 @@ def test_second_process_is_refused_while_the_first_works(tmp_path):
   finally:
     process.kill()
     process.communicate()
-
-
-@pytest.mark.parametrize("damage", ["truncate", "flip"])
-def test_damaged_checkpoint_falls_back_to_the_one_before(
-  tmp_path, capsys, damage
-):
-  run_here(tmp_path, *_SETTINGS)
-  expected = results(tmp_path)
-  (tmp_path / "finished.json").unlink()
-  (tmp_path / "networks.npz").unlink()
-  newest = newest_checkpoint(tmp_path)
-  data = next(newest.glob("state.data*"))
-  content = bytearray(data.read_bytes())
-  if damage == "truncate":
-    content = content[: len(content) // 2]
-  else:
-    content[len(content) // 3] ^= 1
-  data.write_bytes(content)
-  capsys.readouterr()
-  run_here(tmp_path, *_SETTINGS)
-  output = capsys.readouterr().out
-  assert f"Checkpoint {newest.name} is damaged ({data.name}" in output
-  assert "Resuming at step 300" in output
-  assert results(tmp_path) == expected
-
-
-def test_damaged_manifest_is_a_damaged_checkpoint(tmp_path, capsys):
-  run_here(tmp_path, *_SETTINGS)
-  (tmp_path / "finished.json").unlink()
-  (newest_checkpoint(tmp_path) / "manifest.json").write_text("{")
-  run_here(tmp_path, *_SETTINGS)
-  assert "manifest.json cannot be read" in capsys.readouterr().out
 
 
 def test_finished_run_says_so_and_trains_nothing(tmp_path, capsys):
@@ -241,53 +208,6 @@ def test_a_wrong_command_line_ends_the_process_with_code_two(tmp_path):
   lines = [line for line in errors.splitlines() if line.startswith("error:")]
   assert code == 2 and len(lines) == 1 and "function" in lines[0], errors
   assert "Traceback" not in errors
-
-
-def test_wrong_command_lines_give_one_sentence_and_code_two(tmp_path, capsys):
-  a_file = tmp_path / "a_file"
-  a_file.write_text("mine")
-  cases = {
-    ("--function=boot",): "Did you mean booth?",
-    ("--num_train=-5",): "must be 1 or more",
-    ("--num_train=many",): "give a whole number",
-    ("--learning_rate=nan",): "must be 0 or more",
-    ("--seed=1,1",): "names a seed twice",
-    ("booth",): "is not a flag",
-    (f"--workdir={a_file}",): "is a file; name a folder",
-    ("--workdir=/proc/nothing/here",): "cannot be written",
-    ("--workdir=",): "--workdir is missing",
-  }
-  start_of_all = ["regression", f"--workdir={tmp_path}/run", "--preset=smoke"]
-  for case, phrase in cases.items():
-    with pytest.raises(SystemExit) as found:
-      command_line.run_main(regression.main, [*start_of_all, *case])
-    assert found.value.code == 2, case
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and phrase in line, (case, line)
-  assert a_file.read_text() == "mine"
-  assert not os.path.exists(tmp_path / "run" / "config.json")
-
-
-def test_an_error_in_the_program_is_not_taken_for_an_infinite_loss(capsys):
-  def broken(argv):
-    raise KeyError("bug")
-
-  with pytest.raises(SystemExit) as end:
-    command_line.run_main(broken, [])
-  assert end.value.code == exit_codes.CRASHED
-  assert "KeyError: 'bug'" in capsys.readouterr().err
-
-
-def test_help_explains_every_flag_with_default_and_source(capsys):
-  with pytest.raises(SystemExit) as exit_:
-    regression.main(["regression", "--help"])
-  assert exit_.value.code == 0
-  text = " ".join(capsys.readouterr().out.split())
-  for field in regression.Config.__dataclass_fields__.values():
-    assert f"--{field.name}" in text
-    assert field.metadata["description"] in text
-    assert field.metadata["source"] in text
-  assert "3e-05" in text
 
 
 def test_single_run_is_refused_in_a_folder_of_several(tmp_path):

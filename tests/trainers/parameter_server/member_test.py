@@ -14,9 +14,12 @@ from trainers.parameter_server.chief import COLUMNS
 from trainers.synthetic_gradients import config as table1_config
 from trainers.synthetic_gradients.served import ServedClassifier
 
+# Noprop, whose graphs are the smallest: each member traces its own, after each
+# restart. What the other methods compute on servers is learner_test's.
 _TRAINING = (
   "--preset=smoke",
   "--dataset=digits",
+  "--method=noprop",
   "--num_modules=1",
   "--num_steps=100000",
   "--evaluate_every=15",
@@ -50,8 +53,6 @@ def test_a_cluster_survives_its_members_and_ends_with_its_supervisor(tmp_path):
     run.kill("chief")
     run.wait_for(lambda: len(run.pids()["chief"]) == 2, "another chief")
     run.wait_for(lambda: _resumptions(run) == 2, "a resumption")
-    resumed = run.last_step()
-    run.wait_for(lambda: run.last_step() > resumed, "progress")
     pids = run.all_pids()
     assert len(set(pids)) >= 6
     run.process.kill()  # whoever killed that had no time for the others

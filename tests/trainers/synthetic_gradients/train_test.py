@@ -1,25 +1,25 @@
-"""The synthetic-gradient trainer: equalities, resume, faults."""
+"""The synthetic-gradient trainer: resume, faults, the real loader."""
 
 import dataclasses
 import os
 import shutil
 import subprocess
 import sys
-import textwrap
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from data.digits import Digits
 from trainers.lifecycle import checkpoints, loop
 from trainers.lifecycle.command_line import CommandError
 from trainers.lifecycle.run import NotFinite
-from trainers.synthetic_gradients import learner, networks
+from trainers.synthetic_gradients import learner
 from trainers.synthetic_gradients import train as synthetic_gradients
 
 SMOKE = synthetic_gradients.PRESETS["smoke"]
+
+
 _RESULTS = ("metrics.csv", "finished.json")
 
 
@@ -30,13 +30,6 @@ def config_of(**changes):
 def build(config, image_shape=(32, 32, 1)):
   strategy = tf.distribute.get_strategy()
   return learner.Learner(config, strategy, image_shape, 10)
-
-
-def take_steps(learner, config, count=3):
-  data = Digits(config.seed)
-  for step in range(count):
-    logs = learner.train_step(*data.training_batch(step, config.batch_size))
-  return logs
 
 
 def run_here(workdir, *settings):
@@ -61,180 +54,6 @@ def results(workdir):
 
 def state(learner):
   return [variable.numpy() for variable in learner.variables]
-
-
-def test_hogwild_and_sync_are_the_same_on_one_replica():
-  snapshots = []
-  for updates in ("hogwild", "sync"):
-    config = config_of(estimator_updates=updates)
-    learner = build(config)
-    take_steps(learner, config)
-    snapshots.append(state(learner))
-  for a, b in zip(*snapshots, strict=True):
-    np.testing.assert_array_equal(a, b)
-
-
-_TWO_REPLICAS = textwrap.dedent(
-  """
-  import dataclasses, sys
-  import numpy as np
-  import tensorflow as tf
-  from data.digits import Digits
-  from sobolev_tf.training.optimizers import SharedAdam, SharedMomentum
-  from trainers.lifecycle import checkpoints
-  from trainers.synthetic_gradients import learner as learners
-  from trainers.synthetic_gradients import replicas, train as trainer
-
-  # Smooth units, smooth losses and plain descent: ReLU, L1 and Adam each turn
-  # a difference in rounding, where a number is nearly zero, into a large one.
-  tf.nn.relu = tf.tanh
-  config = dataclasses.replace(
-    trainer.PRESETS["smoke"],
-    num_modules=2, num_replicas=2, estimator_loss="l2")
-  learners.SharedAdam = lambda rate: SharedMomentum(0.01, momentum=0.0)
-  both = replicas.build_strategy(2)
-  data = Digits(num_test=50)
-
-  def state(learner):
-    return [variable.numpy() for variable in learner.variables]
-
-  def train(updates, strategy, num_steps):
-    settings = dataclasses.replace(config, estimator_updates=updates)
-    learner = learners.Learner(settings, strategy, (32, 32, 1), 10)
-    start = state(learner)
-    for step in range(num_steps):
-      logs = learner.train_step(*data.training_batch(step, 8))
-    # In inference mode, so that the moving statistics take part as well.
-    logits = learner.network(data.training_batch(9, 8)[0])
-    moves = [b - a for a, b in zip(start, state(learner), strict=True)]
-    return learner, moves, logits, logs
-
-  one = train("sync", tf.distribute.get_strategy(), 2)
-  two = train("sync", both, 2)
-  assert len(one[1]) > 60
-  for a, b in zip(one[1], two[1], strict=True):
-    assert np.any(a)
-    np.testing.assert_allclose(a, b, rtol=0, atol=1e-3 * np.abs(a).max())
-  np.testing.assert_allclose(one[2], two[2], rtol=1e-3, atol=1e-3)
-  np.testing.assert_allclose(one[3]["loss"], two[3]["loss"], rtol=1e-5)
-
-  # Uncoordinated updates: twice as many as steps, and elsewhere.
-  learners.SharedAdam = SharedAdam
-  wild = train("hogwild", both, 3)
-  counter = wild[0]._estimator_optimizer.iterations
-  assert counter.numpy() == 6, counter
-  w = wild[0].network.estimator_variables[0]
-  assert not hasattr(w, "values"), "one shared copy, not one per replica"
-  assert np.abs(w - one[0].network.estimator_variables[0]).max() > 1e-5
-
-  # The rest of a run: evaluation, the measure, checkpoints.
-  learner = wild[0]
-  assert 0 <= learner.evaluate(data.test_batches(50))["test_accuracy"] <= 1
-  x, y = data.training_batch(0, 8)
-  for value in learner.asymmetries(x, y, tf.constant([0, 1])).values():
-    assert value < 1e-4, value
-  saved = state(learner)
-  checkpoints.save(learner.trackables(), sys.argv[1], 3)
-  learner.train_step(x, y)
-  assert checkpoints.restore(learner.trackables(), sys.argv[1]) == 3
-  for a, b in zip(saved, state(learner), strict=True):
-    np.testing.assert_array_equal(a, b)
-  """
-)
-
-
-def test_two_synchronous_replicas_equal_one_device_with_the_joined_batch(
-  tmp_path,
-):
-  result = run_there(["-c", _TWO_REPLICAS], str(tmp_path))
-  assert result.returncode == 0, result.stderr[-3000:]
-
-
-@pytest.mark.parametrize("method", networks.METHODS)
-def test_every_method_trains_what_it_should(method):
-  config = config_of(method=method, num_modules=1, l2=0.0)
-  learner = build(config)
-  before = [v.numpy() for v in learner.network.main_variables]
-  asked = [v.numpy() for v in learner.network.estimator_variables]
-  logs = take_steps(learner, config, 2)
-  assert np.isfinite(logs["loss"])
-  moved = [
-    np.any(v.numpy() != w)
-    for v, w in zip(learner.network.main_variables, before, strict=True)
-  ]
-  # Noprop: what lies under the split does not move, what lies above does.
-  below = len(learner.network.segments[0].trainable_variables)
-  if method == "noprop":
-    assert not any(moved[:below]) and all(moved[below:])
-  elif method == "direct":
-    # Its last layer starts at zero and moves from the first step on.
-    assert np.any(learner.network.estimator_variables[-1])
-    assert all(moved)
-  else:
-    assert all(moved)
-  assert bool(asked) == (method not in ("backprop", "noprop"))
-
-
-def test_backpropagation_is_the_unsplit_network():
-  ends = []
-  for settings in ({"method": "backprop"}, {"num_modules": 0}):
-    config = config_of(**settings)
-    learner = build(config)
-    take_steps(learner, config, 2)
-    ends.append([v.numpy() for v in learner.network.main_variables])
-  for a, b in zip(*ends, strict=True):
-    np.testing.assert_array_equal(a, b)
-
-
-def test_all_methods_start_from_the_same_network():
-  starts = [
-    [v.numpy() for v in build(config_of(method=m)).network.main_variables]
-    for m in ("backprop", "sobolev", "direct")
-  ]
-  for other in starts[1:]:
-    for a, b in zip(starts[0], other, strict=True):
-      np.testing.assert_array_equal(a, b)
-
-
-@pytest.fixture
-def eagerly():
-  """For what one call shows: tracing would take most of the time."""
-  tf.config.run_functions_eagerly(True)
-  yield
-  tf.config.run_functions_eagerly(False)
-
-
-@pytest.mark.parametrize(
-  ("method", "num_modules"), [("sobolev", 2), ("direct", 1), ("noprop", 1)]
-)
-def test_each_border_has_an_asymmetry(method, num_modules, eagerly):
-  learner = build(config_of(method=method, num_modules=num_modules))
-  if method == "direct":  # out of its zero
-    for estimator in learner.network.estimators:
-      w = estimator.network.output.w
-      w.assign(tf.random.stateless_normal(w.shape, [1, 2]))
-  x, y = Digits().training_batch(0, 8)
-  found = learner.asymmetries(x, y, tf.constant([0, 1]))
-  assert list(found) == [f"asymmetry_{k + 1}" for k in range(num_modules)]
-  for value in found.values():
-    assert value > 0.1 if method == "direct" else value < 1e-4
-    assert (value == 0) == (method == "noprop")
-
-
-@pytest.mark.parametrize(
-  ("preset", "drops"),
-  [
-    ("paper", (40_000, 60_000, 80_000)),  # SM §4.2
-    ("paper_imagenet", (100_000, 150_000, 175_000)),  # SM §4.3
-  ],
-)
-def test_learning_rate_falls_right_after_the_papers_updates(preset, drops):
-  schedule = networks.build_schedule(synthetic_gradients.PRESETS[preset])
-  # The schedule is asked how many updates have been made before this one.
-  before = [schedule(0), *(schedule(drop - 1) for drop in drops)]
-  after = [schedule(drop) for drop in drops]
-  np.testing.assert_allclose(before, [0.1, 0.1, 1e-2, 1e-3], rtol=1e-6)
-  np.testing.assert_allclose(after, [1e-2, 1e-3, 1e-4], rtol=1e-6)
 
 
 def test_stopped_run_resumes_to_the_same_bytes(tmp_path, capsys):

@@ -1,0 +1,115 @@
+"""The compiled steps of Table 1's methods: what is equal and what moves."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data.digits import Digits
+from trainers.synthetic_gradients import learner, networks
+from trainers.synthetic_gradients import train as synthetic_gradients
+
+SMOKE = synthetic_gradients.PRESETS["smoke"]
+
+
+def config_of(**changes):
+  return dataclasses.replace(SMOKE, **changes)
+
+
+def build(config, image_shape=(32, 32, 1)):
+  strategy = tf.distribute.get_strategy()
+  return learner.Learner(config, strategy, image_shape, 10)
+
+
+def take_steps(learner, config, count=3):
+  data = Digits(config.seed)
+  for step in range(count):
+    logs = learner.train_step(*data.training_batch(step, config.batch_size))
+  return logs
+
+
+def state(learner):
+  return [variable.numpy() for variable in learner.variables]
+
+
+def test_hogwild_and_sync_are_the_same_on_one_replica():
+  snapshots = []
+  for updates in ("hogwild", "sync"):
+    config = config_of(estimator_updates=updates)
+    learner = build(config)
+    take_steps(learner, config)
+    snapshots.append(state(learner))
+  for a, b in zip(*snapshots, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("method", networks.METHODS)
+def test_every_method_trains_what_it_should(method):
+  config = config_of(method=method, num_modules=1, l2=0.0)
+  learner = build(config)
+  before = [v.numpy() for v in learner.network.main_variables]
+  asked = [v.numpy() for v in learner.network.estimator_variables]
+  logs = take_steps(learner, config, 2)
+  assert np.isfinite(logs["loss"])
+  moved = [
+    np.any(v.numpy() != w)
+    for v, w in zip(learner.network.main_variables, before, strict=True)
+  ]
+  # Noprop: what lies under the split does not move, what lies above does.
+  below = len(learner.network.segments[0].trainable_variables)
+  if method == "noprop":
+    assert not any(moved[:below]) and all(moved[below:])
+  elif method == "direct":
+    # Its last layer starts at zero and moves from the first step on.
+    assert np.any(learner.network.estimator_variables[-1])
+    assert all(moved)
+  else:
+    assert all(moved)
+  assert bool(asked) == (method not in ("backprop", "noprop"))
+
+
+def test_backpropagation_is_the_unsplit_network():
+  ends = []
+  for settings in ({"method": "backprop"}, {"num_modules": 0}):
+    config = config_of(**settings)
+    learner = build(config)
+    take_steps(learner, config, 2)
+    ends.append([v.numpy() for v in learner.network.main_variables])
+  for a, b in zip(*ends, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_all_methods_start_from_the_same_network():
+  starts = [
+    [v.numpy() for v in build(config_of(method=m)).network.main_variables]
+    for m in ("backprop", "sobolev", "direct")
+  ]
+  for other in starts[1:]:
+    for a, b in zip(starts[0], other, strict=True):
+      np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture
+def eagerly():
+  """For what one call shows: tracing would take most of the time."""
+  tf.config.run_functions_eagerly(True)
+  yield
+  tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.parametrize(
+  ("method", "num_modules"), [("sobolev", 2), ("direct", 1), ("noprop", 1)]
+)
+def test_each_border_has_an_asymmetry(method, num_modules, eagerly):
+  learner = build(config_of(method=method, num_modules=num_modules))
+  if method == "direct":  # out of its zero
+    for estimator in learner.network.estimators:
+      w = estimator.network.output.w
+      w.assign(tf.random.stateless_normal(w.shape, [1, 2]))
+  x, y = Digits().training_batch(0, 8)
+  found = learner.asymmetries(x, y, tf.constant([0, 1]))
+  assert list(found) == [f"asymmetry_{k + 1}" for k in range(num_modules)]
+  for value in found.values():
+    assert value > 0.1 if method == "direct" else value < 1e-4
+    assert (value == 0) == (method == "noprop")

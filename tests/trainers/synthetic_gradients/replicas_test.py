@@ -1,0 +1,92 @@
+"""Several replicas compute what one device computes."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+
+def run_there(code_or_module, *arguments):
+  return subprocess.run(
+    [sys.executable, *code_or_module, *arguments],
+    env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    capture_output=True,
+    text=True,
+    timeout=300,
+  )
+
+
+_TWO_REPLICAS = textwrap.dedent(
+  """
+  import dataclasses, sys
+  import numpy as np
+  import tensorflow as tf
+  from data.digits import Digits
+  from sobolev_tf.training.optimizers import SharedAdam, SharedMomentum
+  from trainers.lifecycle import checkpoints
+  from trainers.synthetic_gradients import learner as learners
+  from trainers.synthetic_gradients import replicas, train as trainer
+
+  # Smooth units, smooth losses and plain descent: ReLU, L1 and Adam each turn
+  # a difference in rounding, where a number is nearly zero, into a large one.
+  tf.nn.relu = tf.tanh
+  config = dataclasses.replace(
+    trainer.PRESETS["smoke"],
+    num_modules=2, num_replicas=2, estimator_loss="l2")
+  learners.SharedAdam = lambda rate: SharedMomentum(0.01, momentum=0.0)
+  both = replicas.build_strategy(2)
+  data = Digits(num_test=50)
+
+  def state(learner):
+    return [variable.numpy() for variable in learner.variables]
+
+  def train(updates, strategy, num_steps):
+    settings = dataclasses.replace(config, estimator_updates=updates)
+    learner = learners.Learner(settings, strategy, (32, 32, 1), 10)
+    start = state(learner)
+    for step in range(num_steps):
+      logs = learner.train_step(*data.training_batch(step, 8))
+    # In inference mode, so that the moving statistics take part as well.
+    logits = learner.network(data.training_batch(9, 8)[0])
+    moves = [b - a for a, b in zip(start, state(learner), strict=True)]
+    return learner, moves, logits, logs
+
+  one = train("sync", tf.distribute.get_strategy(), 2)
+  two = train("sync", both, 2)
+  assert len(one[1]) > 60
+  for a, b in zip(one[1], two[1], strict=True):
+    assert np.any(a)
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-3 * np.abs(a).max())
+  np.testing.assert_allclose(one[2], two[2], rtol=1e-3, atol=1e-3)
+  np.testing.assert_allclose(one[3]["loss"], two[3]["loss"], rtol=1e-5)
+
+  # Uncoordinated updates: twice as many as steps, and elsewhere.
+  learners.SharedAdam = SharedAdam
+  wild = train("hogwild", both, 3)
+  counter = wild[0]._estimator_optimizer.iterations
+  assert counter.numpy() == 6, counter
+  w = wild[0].network.estimator_variables[0]
+  assert not hasattr(w, "values"), "one shared copy, not one per replica"
+  assert np.abs(w - one[0].network.estimator_variables[0]).max() > 1e-5
+
+  # The rest of a run: evaluation, the measure, checkpoints.
+  learner = wild[0]
+  assert 0 <= learner.evaluate(data.test_batches(50))["test_accuracy"] <= 1
+  x, y = data.training_batch(0, 8)
+  for value in learner.asymmetries(x, y, tf.constant([0, 1])).values():
+    assert value < 1e-4, value
+  saved = state(learner)
+  checkpoints.save(learner.trackables(), sys.argv[1], 3)
+  learner.train_step(x, y)
+  assert checkpoints.restore(learner.trackables(), sys.argv[1]) == 3
+  for a, b in zip(saved, state(learner), strict=True):
+    np.testing.assert_array_equal(a, b)
+  """
+)
+
+
+def test_two_synchronous_replicas_equal_one_device_with_the_joined_batch(
+  tmp_path,
+):
+  result = run_there(["-c", _TWO_REPLICAS], str(tmp_path))
+  assert result.returncode == 0, result.stderr[-3000:]
