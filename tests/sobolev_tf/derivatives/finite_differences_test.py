@@ -62,6 +62,20 @@ def test_directional_differences_equal_the_projected_full_derivative():
   np.testing.assert_allclose(result, wanted, atol=1e-7)
 
 
+def test_no_component_moves_further_than_its_step_along_a_direction():
+  seen = []
+
+  def f(x):
+    seen.append(x.copy())
+    return x.sum(axis=1)
+
+  x = np.array([[1.0, 2.0], [3.0, 4.0]])
+  steps = np.array([[1e-3, 1e-5], [1e-4, 1e-4]])
+  finite_differences(f, x, step=steps, directions=[[1.0, 1.0], [0.5, -2.0]])
+  moved = np.abs(np.array(seen) - x) / steps
+  np.testing.assert_allclose(moved.max(axis=2), 1, rtol=1e-6)
+
+
 def test_a_direction_of_length_zero_gives_zero():
   result = finite_differences(_f, _points((2, 6)), directions=np.zeros((2, 6)))
   np.testing.assert_array_equal(result, np.zeros([2, 2, 2]))

@@ -130,6 +130,18 @@ def test_kinks_of_a_relu_network_raise_no_alarm():
   assert check_derivatives(lambda z: tf.nn.relu(z @ w1 + 0.3) @ w2, x)
 
 
+def test_curvature_is_not_taken_for_an_error():
+  """The remainder's part in h^2 goes; what is left is 1e-5 of the slope."""
+  x = np.random.default_rng(0).uniform(1, 2, [50, 2])
+
+  def f(z):
+    return np.sum(z**2, axis=1)
+
+  check = check_derivatives(f, x, 2 * x)
+  assert "the Taylor remainder falls as h^2" in check.message
+  assert check.errors.max() < 1e-6
+
+
 def test_a_small_wrong_component_beside_large_ones_is_found():
   x, _, dy = _labels(100)
   matrix = np.array([[1e4], [1.0], [1e4]])

@@ -93,6 +93,32 @@ def test_more_neighbours_average_noise_away():
   assert errors[1] < errors[0] / 3
 
 
+def test_nearer_points_weigh_more_by_the_tricube():
+  x = np.array([[0.0], [1.0], [2.5], [4.5], [9.0]])
+  y = np.array([0.0, 1.0, -2.0, 3.0, 5.0])
+  _, dy = targets_from_neighbours(x, y, num_neighbours=3)
+  # At the first point: itself and the next three; a weight falls to zero a
+  # tenth beyond the farthest.
+  distances = x[:4, 0]
+  weights = (1 - (distances / (1.1 * 4.5)) ** 3) ** 3
+  slope, _ = np.polyfit(x[:4, 0], y[:4], 1, w=np.sqrt(weights))
+  np.testing.assert_allclose(dy[0], [slope], rtol=1e-10)
+
+
+@pytest.mark.parametrize(("degree", "coefficients"), [(1, 3), (2, 6)])
+def test_by_default_a_fit_has_two_neighbours_for_each_coefficient(
+  degree, coefficients
+):
+  rng = np.random.default_rng(0)
+  x, y = rng.normal(size=[40, 2]), rng.normal(size=40)
+  found = [
+    targets_from_neighbours(x, y, count, degree)[1]
+    for count in (None, 2 * coefficients, 2 * coefficients + 1)
+  ]
+  np.testing.assert_array_equal(found[0], found[1])
+  assert np.any(found[0] != found[2])
+
+
 def test_points_on_a_line_leave_the_slope_unknown():
   t = np.linspace(0, 1, 20)
   _, dy = targets_from_neighbours(np.stack([t, 2 * t], 1), t)
