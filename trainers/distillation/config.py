@@ -185,3 +185,41 @@ def columns(config):
     "train_gradient_distance",
     *measures(config),
   )
+
+
+# Settings that make a row of its own when they are not the paper's.
+_VARIANTS = ("kl", "norm", "rows", "unit_norm", "num_projections")
+
+
+def variant(config):
+  """A method's name with the settings in which it is not the paper's."""
+  changes = [
+    f"{name}={getattr(config, name)}"
+    for name in _VARIANTS
+    if getattr(config, name) != getattr(Config, name)
+  ]
+  return " ".join([config.method, *changes])
+
+
+def trained_percentage(config):
+  """Per cent of the frames without the validation slice."""
+  return round(config.percentage * (1 - config.validation_share), 9)
+
+
+def in_order(runs):
+  """Runs as the tables list them: by the games of Figure 4, then others."""
+  games = ("pong", "breakout", "space_invaders")
+
+  def place(run):
+    config = run.config
+    known = config.game in games
+    return (
+      games.index(config.game) if known else len(games),
+      config.game,
+      trained_percentage(config),
+      METHODS.index(config.method),
+      variant(config),
+      config.seed,
+    )
+
+  return sorted(runs, key=place)

@@ -2,23 +2,26 @@ r"""Figure 4 and its table from finished distillation runs.
 
     python -m trainers.distillation.report --workdir=DIR \
         --output=results/figure4
+    python -m trainers.distillation.report --redraw --output=results/figure4
 
-Reads every run below --workdir but those of a search; trains nothing. A run
-that was begun and is not finished (its loss was not finite, say) is counted.
+The first reads every run below --workdir but those of a search, the second
+makes table and figures again from what the first wrote into --output; nothing
+is trained. A run that was begun and is not finished (its loss was not finite,
+say) is counted.
 """
 
-import csv
 import os
 
 import numpy as np
 
-from trainers.distillation import figures
-from trainers.distillation.runs import curve, read_runs, scores
-from trainers.distillation.search import matters
-from trainers.lifecycle import command_line
+from trainers.distillation import figures, search
+from trainers.distillation.config import Config, in_order, variant
+from trainers.lifecycle import command_line, finished, tables
+from trainers.lifecycle.report import Report
 from trainers.lifecycle.statistics import compare, mean_and_deviation, verdict
 
 _CLAIM = "sobolev"  # "in all scenarios", Figure 4
+_PAIR = ("regular", "sobolev")
 _MEASURES = ("test_error", "test_kl")
 _NUMBERS = (
   *_MEASURES,
@@ -30,115 +33,171 @@ _NUMBERS = (
   "num_train",
   "num_held_out",
 )
+# Settings beside the keys; all runs of a table must agree in the last two.
+_SETTINGS = ("alpha", "learning_rate", "num_steps", "batch_size")
+_WAYS = ("greedy", "sampled")
+_SCORES = ("score", "deviation", "teacher")
+_PLAYED = [f"{name}_{way}" for way in _WAYS for name in _SCORES]
+_KEYS = ("game", "percentage", "method", "seed")
 
 
-def values(group, name):
-  """One number of the result by seed, of the finished runs.
+def collect(runs, output):
+  """Writes results.csv, one row per run, and the curves."""
+  for name in _SETTINGS[-2:]:
+    given = sorted({getattr(run.config, name) for run in runs})
+    if len(given) > 1:
+      raise command_line.CommandError(
+        f"the runs differ in {name} ({given[0]} and {given[-1]}); give a "
+        "--workdir that holds one kind."
+      )
+  finished.check_distinct(runs, lambda run: _key(run.config))
+  runs = in_order(runs)
+  keys = [dict(zip(_KEYS, _key(run.config), strict=True)) for run in runs]
+  rows = [
+    {
+      **key,
+      **{name: getattr(run.config, name) for name in _SETTINGS},
+      **tables.numbers_of(run.result, _NUMBERS),
+      **tables.numbers_of(_scores(run.result or {}), _PLAYED),
+    }
+    for key, run in zip(keys, runs, strict=True)
+  ]
+  tables.write_csv(os.path.join(output, "results.csv"), rows)
+  path = os.path.join(output, "curves.csv")
+  tables.write_curves(path, keys, runs, _MEASURES)
 
-  An error of 0 counts as half a frame, so that its logarithm exists.
-  """
+
+def _key(config):
+  return config.game, f"{config.percentage:g}", variant(config), config.seed
+
+
+def _scores(result):
+  """Mean and deviation of a student's scores, and its teacher's mean."""
   found = {}
-  for run in group:
-    if run.result:
-      found[run.config.seed] = run.result[name]
-      if name == "test_error":
-        found[run.config.seed] = max(
-          run.result[name], 0.5 / run.result["num_held_out"]
-        )
+  for way in _WAYS:
+    scores = result.get(f"score_{way}")
+    teacher = result.get(f"teacher_score_{way}")
+    if scores:
+      found[f"score_{way}"] = np.mean(scores)
+      found[f"deviation_{way}"] = np.std(scores, ddof=len(scores) > 1)
+    if teacher:
+      found[f"teacher_{way}"] = np.mean(teacher)
   return found
 
 
-def compare_methods(runs, scenario, name):
+def render(output):
+  """The table, and what is drawn, from the files of a folder."""
+  rows = tables.read_csv(
+    os.path.join(output, "results.csv"), *_KEYS, *_SETTINGS, *_NUMBERS, *_PLAYED
+  )
+  results = compare_all(rows)
+  intro = (
+    f"{int(rows[0]['num_steps']):,} updates with batches of "
+    f"{rows[0]['batch_size']}; mean ± deviation over seeds; ratios are regular "
+    "/ Sobolev, paired by seed; KL(student ‖ teacher) and entropy in nats.\n"
+  )
+  parts = (
+    make_comparison(rows, results),
+    make_claims(results),
+    make_all_rows(rows),
+  )
+  return "\n".join([intro, *parts]), {
+    "curves.csv": lambda path: save_figures(output, path)
+  }
+
+
+def values(rows, name):
+  """One number of the finished runs by seed.
+
+  An error of 0 counts as half a frame, so that its logarithm exists.
+  """
+  found = {row["seed"]: float(row[name]) for row in rows if row[name]}
+  if name == "test_error":
+    for row in rows:
+      if found.get(row["seed"]) == 0:
+        found[row["seed"]] = 0.5 / float(row["num_held_out"])
+  return found
+
+
+def compare_methods(rows, name):
   """Regular against Sobolev distillation in one scenario.
 
   Args:
-    runs: as `read_runs` returns them.
-    scenario: (game, percentage).
+    rows: of results.csv, of one game and percentage.
     name: of a measure.
 
   Returns:
     (ratio, p) as `compare` does, over the seeds that both have; None if there
     are none.
   """
-  regular, sobolev = (
-    values(runs.get((*scenario, method), []), name)
-    for method in ("regular", "sobolev")
-  )
+  regular, sobolev = (values(_of(rows, method), name) for method in _PAIR)
   seeds = sorted(set(regular) & set(sobolev))
   if not seeds:
     return None
   return compare([regular[s] for s in seeds], [sobolev[s] for s in seeds])
 
 
-def compare_all(runs):
+def _of(rows, method):
+  return [row for row in rows if row["method"] == method]
+
+
+def compare_all(rows):
   """dict from (game, percentage) to a dict from a measure to (ratio, p)."""
   found = {}
-  for scenario in dict.fromkeys(key[:2] for key in runs):
-    results = {n: compare_methods(runs, scenario, n) for n in _MEASURES}
+  for scenario, own in tables.group(rows, "game", "percentage").items():
+    results = {name: compare_methods(own, name) for name in _MEASURES}
     if all(results.values()):
       found[scenario] = results
   return found
 
 
-def make_comparison(runs):
+def make_comparison(rows, results):
   """Renders regular beside Sobolev distillation as Markdown."""
-  columns = (
-    "game",
-    "% of frames",
-    "error %, regular",
-    "error %, Sobolev",
-    "KL, regular",
-    "KL, Sobolev",
-    "error ratio",
-    "KL ratio",
-    "verdict on the error",
-    "verdict on KL",
-    "error % of the majority action",
-    "teacher's entropy",
-  )
-  rows = []
-  for scenario, results in compare_all(runs).items():
-    groups = [runs[*scenario, method] for method in ("regular", "sobolev")]
-    baseline = next(run.result for run in groups[0] if run.result)
-    rows.append(
-      [
-        scenario[0],
-        f"{scenario[1]:g}",
-        *(_spread(values(group, "test_error"), 100, 2) for group in groups),
-        *(_spread(values(group, "test_kl"), 1, 4) for group in groups),
-        *(f"{results[name][0]:.2f}" for name in _MEASURES),
-        *(verdict(_CLAIM, *results[name]) for name in _MEASURES),
-        f"{100 * baseline['majority_error']:.1f}",
-        f"{baseline['teacher_entropy']:.3f}",
-      ]
-    )
-  return _markdown(columns, rows)
+
+  def spread(name, method, *form):
+    return lambda group: _spread(_of(group, method), name, *form)
+
+  def ratio(name):
+    return lambda group: f"{compare_methods(group, name)[0]:.2f}"
+
+  def say(name):
+    return lambda group: verdict(_CLAIM, *compare_methods(group, name))
+
+  def first(name):
+    return lambda group: tables.numbers(_of(group, "regular"), name)[0]
+
+  cells = {
+    "game": lambda group: group[0]["game"],
+    "% of frames": lambda group: group[0]["percentage"],
+    "error %, regular": spread("test_error", "regular", 2, 100),
+    "error %, Sobolev": spread("test_error", "sobolev", 2, 100),
+    "KL, regular": spread("test_kl", "regular", 4),
+    "KL, Sobolev": spread("test_kl", "sobolev", 4),
+    "error ratio": ratio("test_error"),
+    "KL ratio": ratio("test_kl"),
+    "verdict on the error": say("test_error"),
+    "verdict on KL": say("test_kl"),
+    "error % of the majority action": lambda group: (
+      f"{100 * first('majority_error')(group):.1f}"
+    ),
+    "teacher's entropy": lambda group: f"{first('teacher_entropy')(group):.3f}",
+  }
+  groups = tables.group(rows, "game", "percentage")
+  return tables.markdown([groups[scenario] for scenario in results], cells)
 
 
-def make_claims(runs):
+def make_claims(results):
   """One line for each sentence of the paper about Figure 4."""
-  results = compare_all(runs)
   lines = [
     f'- "In all scenarios": {_count(results, "test_error")} for the error, '
     f"{_count(results, 'test_kl')} for KL."
   ]
   ratios = {}  # game -> KL ratio by percentage
   for (game, percentage), found in results.items():
-    ratios.setdefault(game, {})[percentage] = found["test_kl"][0]
-  for game, found in ratios.items():
-    low, high = min(found), max(found)
-    if low < high:
-      if found[low] <= 1:
-        word = "there is NO gain"
-      elif found[low] > found[high]:
-        word = "the gain is larger"
-      else:
-        word = "the gain is NOT larger"
-      lines.append(
-        f'- "Especially in low data", {game}: {word} there; regular KL is '
-        f"{found[low]:.2f} times Sobolev's at {low:g} %, {found[high]:.2f} "
-        f"times at {high:g} %."
-      )
+    ratios.setdefault(game, {})[float(percentage)] = found["test_kl"][0]
+  lines += [
+    _low_data(game, found) for game, found in ratios.items() if len(found) > 1
+  ]
   means = {
     game: float(np.exp(np.mean(np.log(list(found.values())))))
     for game, found in ratios.items()
@@ -155,171 +214,118 @@ def make_claims(runs):
   return "\n".join(lines) + "\n"
 
 
-def _count(results, name):
-  better = sum(found[name][0] > 1 for found in results.values())
-  clearly = sum(
-    ratio > 1 and p < 0.05
-    for ratio, p in (found[name] for found in results.values())
-  )
-  worse = sum(
-    ratio < 1 and p < 0.05
-    for ratio, p in (found[name] for found in results.values())
-  )
+def _low_data(game, ratios):
+  """Whether the least data gains most; `ratios` of KL by percentage."""
+  low, high = min(ratios), max(ratios)
+  if ratios[low] <= 1:
+    word = "there is NO gain"
+  elif ratios[low] > ratios[high]:
+    word = "the gain is larger"
+  else:
+    word = "the gain is NOT larger"
   return (
-    f"Sobolev is better in {better} of {len(results)} ({clearly} beyond the "
+    f'- "Especially in low data", {game}: {word} there; regular KL is '
+    f"{ratios[low]:.2f} times Sobolev's at {low:g} %, {ratios[high]:.2f} times "
+    f"at {high:g} %."
+  )
+
+
+def _count(results, name):
+  found = [result[name] for result in results.values()]
+  better = sum(ratio > 1 for ratio, _ in found)
+  clearly = sum(ratio > 1 and p < 0.05 for ratio, p in found)
+  worse = sum(ratio < 1 and p < 0.05 for ratio, p in found)
+  return (
+    f"Sobolev is better in {better} of {len(found)} ({clearly} beyond the "
     f"spread of the seeds; {worse} clearly worse)"
   )
 
 
-def make_all_rows(runs):
+def make_all_rows(rows):
   """Renders every method with its settings and game scores as Markdown."""
-  columns = (
-    "game",
-    "% of frames",
-    "method",
-    "alpha",
-    "learning rate",
-    "error %",
-    "KL",
-    "gradients' distance (teacher's norm)",
-    "gradients' cosine",
-    "score, greedy (teacher)",
-    "score, sampled (teacher)",
-    "seeds",
-    "unfinished",
-  )
-  rows = []
-  for (game, percentage, method), group in runs.items():
-    config = group[0].config
-    rows.append(
-      [
-        game,
-        f"{percentage:g}",
-        method,
-        f"{config.alpha:g}" if matters("alpha", method) else "-",
-        f"{config.learning_rate:.3g}",
-        _spread(values(group, "test_error"), 100, 2),
-        _spread(values(group, "test_kl"), 1, 4),
-        _distance(group),
-        _spread(values(group, "gradient_cosine"), 1, 3),
-        _play(group, "greedy"),
-        _play(group, "sampled"),
-        str(sum(run.result is not None for run in group)),
-        str(sum(run.result is None for run in group)),
-      ]
-    )
-  return _markdown(columns, rows)
+
+  def alpha(group):
+    matters = search.matters("alpha", group[0]["method"])
+    return f"{float(group[0]['alpha']):g}" if matters else "-"
+
+  def distance(group):
+    norms = tables.numbers(group, "teacher_gradient_norm")
+    text = _spread(group, "gradient_distance", 2)
+    return f"{text} ({np.mean(norms):.2f})" if norms else text
+
+  cells = {
+    "game": lambda group: group[0]["game"],
+    "% of frames": lambda group: group[0]["percentage"],
+    "method": lambda group: group[0]["method"],
+    "alpha": alpha,
+    "learning rate": lambda g: f"{float(g[0]['learning_rate']):.3g}",
+    "error %": lambda group: _spread(group, "test_error", 2, 100),
+    "KL": lambda group: _spread(group, "test_kl", 4),
+    "gradients' distance (teacher's norm)": distance,
+    "gradients' cosine": lambda group: _spread(group, "gradient_cosine", 3),
+    "score, greedy (teacher)": lambda group: _play(group, "greedy"),
+    "score, sampled (teacher)": lambda group: _play(group, "sampled"),
+    "seeds": lambda group: str(len(values(group, "test_kl"))),
+    "unfinished": lambda group: str(sum(not row["test_kl"] for row in group)),
+  }
+  return tables.markdown(tables.group(rows, *_KEYS[:3]).values(), cells)
 
 
-def _distance(group):
-  """Distance from the teacher's gradients, and how long those are."""
-  norms = list(values(group, "teacher_gradient_norm").values())
-  text = _spread(values(group, "gradient_distance"), 1, 2)
-  return f"{text} ({np.mean(norms):.2f})" if norms else text
+def _play(rows, way):
+  """Scores of the students and, in brackets, their teacher's.
 
-
-def _play(group, way):
-  """A student's mean score ± its deviation over episodes, and the teacher's."""
-  student, teacher = scores(group, way)
-  if not student:
-    return "-"
-  text = mean_and_deviation(student)
-  return f"{text} ({np.mean(teacher):.1f})" if teacher else text
-
-
-def _spread(by_seed, scale, digits):
-  if not by_seed:
-    return "-"
-  return mean_and_deviation(
-    [scale * value for value in by_seed.values()], digits
-  )
-
-
-def _markdown(columns, rows):
-  lines = [columns, ["---"] * len(columns), *rows]
-  return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def write_csv(path, runs):
-  """Writes one row per run; an unfinished one has no numbers."""
-  settings = ("alpha", "learning_rate", "num_steps")
-  played = ("score_greedy", "score_sampled")
-  with open(path, "w", encoding="utf-8", newline="") as file:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-      ["game", "percentage", "method", "seed", *settings, *_NUMBERS, *played]
-    )
-    for (game, percentage, method), group in runs.items():
-      for run in group:
-        row = [getattr(run.config, name) for name in settings]
-        numbers = [""] * (len(_NUMBERS) + len(played))
-        if run.result:
-          numbers = [f"{run.result[name]:.6g}" for name in _NUMBERS]
-          numbers += [
-            f"{np.mean(run.result[n]):.6g}" if n in run.result else ""
-            for n in played
-          ]
-        writer.writerow(
-          [game, f"{percentage:g}", method, run.config.seed, *row, *numbers]
-        )
-
-
-def save_figures(output, runs):
-  """Draws Figure 4, and the controls where there are any."""
-  main = {k: g for k, g in runs.items() if k[2] in ("regular", "sobolev")}
-  _save_figure(os.path.join(output, "figure4.png"), main)
-  scenarios = {key[:2] for key in runs if key not in main}
-  if scenarios:
-    some = {k: g for k, g in runs.items() if k[:2] in scenarios}
-    _save_figure(os.path.join(output, "controls.png"), some)
-
-
-def _save_figure(path, runs):
-  panels = {}  # (game, measure, percentage) -> method -> (steps, values)
-  for (game, percentage, method), group in runs.items():
-    for name in _MEASURES:
-      found = curve(group, name)
-      if found is not None:
-        lines = panels.setdefault((game, name, percentage), {})
-        lines[method] = found
-  if panels:
-    figures.save_curves(path, panels)
-
-
-def write_report(workdir, output):
-  """Writes results.csv, table.md and the figures; returns the table's text.
-
-  Args:
-    workdir: folder that holds the runs.
-    output: folder to write into.
-
-  Raises:
-    CommandError: there is no finished run, or the runs do not fit together.
+  Of one student that played: mean ± deviation over its episodes. Of several:
+  over their means.
   """
-  runs = read_runs(workdir, is_search=False)
-  os.makedirs(output, exist_ok=True)
-  write_csv(os.path.join(output, "results.csv"), runs)
-  config = next(iter(runs.values()))[0].config
-  text = "\n".join(
-    [
-      f"{config.num_steps:,} updates with batches of {config.batch_size}; mean "
-      "± deviation over seeds; ratios are regular / Sobolev, paired by seed; "
-      "KL(student ‖ teacher) and entropy in nats.\n",
-      make_comparison(runs),
-      make_claims(runs),
-      make_all_rows(runs),
-    ]
+  mean, deviation, teacher = (
+    tables.numbers(rows, f"{name}_{way}") for name in _SCORES
   )
-  with open(os.path.join(output, "table.md"), "w", encoding="utf-8") as file:
-    file.write(text)
-  save_figures(output, runs)
-  return text
+  if not mean:
+    return "-"
+  text = mean_and_deviation(mean)
+  if len(mean) == 1 and deviation:
+    text = f"{mean[0]:.1f} ± {deviation[0]:.1f}"
+  return f"{text} ({teacher[-1]:.1f})" if teacher else text
 
 
-def main(argv):
-  """Writes the report that the command line names."""
-  return command_line.write_report(argv, __doc__, write_report)
+def _spread(rows, name, digits, scale=1):
+  found = values(rows, name).values()
+  if not found:
+    return "-"
+  return mean_and_deviation([scale * value for value in found], digits)
 
+
+def save_figures(output, path):
+  """Draws Figure 4, and the controls where there are any."""
+  lines, controlled = {}, set()
+  for measure in _MEASURES:
+    curves = tables.read_curves(path, measure)
+    for (game, percentage, method), curve in curves.items():
+      key = game, measure, float(percentage)
+      lines.setdefault(key, {})[method] = curve
+      if method not in _PAIR:
+        controlled.add(key)
+  # Both measures of a game stand together.
+  games = list(dict.fromkeys(key[0] for key in lines))
+  keys = sorted(lines, key=lambda key: (games.index(key[0]), key[1:]))
+  main = {
+    key: {m: c for m, c in lines[key].items() if m in _PAIR} for key in keys
+  }
+  figures.save_curves(os.path.join(output, "figure4.png"), main)
+  if controlled:
+    controls = {key: lines[key] for key in keys if key in controlled}
+    figures.save_curves(os.path.join(output, "controls.png"), controls)
+
+
+REPORT = Report(
+  __doc__,
+  "./scripts/reproduce_figure4.sh",
+  lambda fields: None if fields.get("validation_share") else Config,
+  collect,
+  render,
+  lambda config: _NUMBERS,
+)
+main = REPORT.main
 
 if __name__ == "__main__":
   command_line.run_main(main)

@@ -8,18 +8,18 @@ for other weights than much. No test episode takes part, as long as
 --percentage of the search is at most --reserved_percentage.
 """
 
-import csv
 import dataclasses
 import math
 
 import numpy as np
 
-from trainers.distillation.runs import trained_percentage, variant
+from trainers.distillation.config import trained_percentage, variant
+from trainers.lifecycle import tables
 from trainers.lifecycle.command_line import CommandError
 
 SETTINGS = ("alpha", "learning_rate", "noise")
 MEASURES = ("validation_error", "validation_kl")
-_KEYS = ("game", "method", "percentage")
+KEYS = ("game", "method", "percentage")
 # What matters beside the learning rate.
 _WEIGHT = {"sobolev": "alpha", "noise": "noise"}
 # A control that is not searched by itself takes what was chosen for another.
@@ -32,7 +32,7 @@ def trials(runs):
   A trial with an unfinished run, whose loss was not finite, has none.
 
   Args:
-    runs: as `distillation_runs.read_runs` returns them.
+    runs: a list of `finished.Run`.
 
   Returns:
     dict from (game, method, percentage of the frames without the validation
@@ -40,13 +40,12 @@ def trials(runs):
     or None.
   """
   groups = {}
-  for group in runs.values():
-    for run in group:
-      config = run.config
-      settings = tuple(getattr(config, name) for name in SETTINGS)
-      key = (config.game, variant(config), trained_percentage(config))
-      found = groups.setdefault(key, {})
-      found.setdefault(settings, []).append(run.result)
+  for run in runs:
+    config = run.config
+    settings = tuple(getattr(config, name) for name in SETTINGS)
+    key = (config.game, variant(config), trained_percentage(config))
+    found = groups.setdefault(key, {})
+    found.setdefault(settings, []).append(run.result)
   return {
     key: {
       settings: _mean(results) for settings, results in sorted(found.items())
@@ -108,15 +107,15 @@ def write_csv(path, found):
     path: file to write.
     found: as `trials` returns it.
   """
-  with open(path, "w", encoding="utf-8", newline="") as file:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*_KEYS, *SETTINGS, *MEASURES, "chosen"])
-    for key, measured in found.items():
-      best = choose(measured)
-      for settings, measures in measured.items():
-        numbers = [f"{m:.6g}" for m in measures] if measures else ["", ""]
-        is_best = "yes" if settings == best else "no"
-        writer.writerow([*key, *settings, *numbers, is_best])
+  rows = []
+  for key, measured in found.items():
+    best = choose(measured)
+    for settings, measures in measured.items():
+      numbers = dict(zip(MEASURES, measures or (), strict=bool(measures)))
+      row = dict(zip((*KEYS, *SETTINGS), (*key, *settings), strict=True))
+      row |= tables.numbers_of(numbers, MEASURES)
+      rows.append({**row, "chosen": "yes" if settings == best else "no"})
+  tables.write_csv(path, rows)
 
 
 def read_choice(path):
@@ -129,15 +128,14 @@ def read_choice(path):
     CommandError: the file is missing or was not written by a search.
   """
   try:
-    with open(path, encoding="utf-8", newline="") as file:
-      return {
-        (row["game"], row["method"], float(row["percentage"])): {
-          name: float(row[name]) for name in SETTINGS
-        }
-        for row in csv.DictReader(file)
-        if row["chosen"] == "yes"
+    return {
+      (row["game"], row["method"], float(row["percentage"])): {
+        name: float(row[name]) for name in SETTINGS
       }
-  except (OSError, KeyError, TypeError, ValueError) as error:
+      for row in tables.read_csv(path, *KEYS, *SETTINGS, "chosen")
+      if row["chosen"] == "yes"
+    }
+  except (CommandError, ValueError) as error:
     raise CommandError(
       f"{path} is not the search.csv of a search ({error}); make one with "
       "trainers.distillation.search_report."

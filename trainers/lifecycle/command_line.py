@@ -114,45 +114,13 @@ def parse(argv, config_class, presets, description, extra=None):
     if field.metadata.get("sweep"):
       lists[field.name] = _parse_list(field, text)
     else:
-      given[field.name] = _parse_value(field, text)
+      given[field.name] = parse_value(field, text)
   configs = [
     _build(base, {**given, **dict(zip(lists, combination, strict=True))})
     for combination in itertools.product(*lists.values())
   ]
   swept = tuple(name for name, options in lists.items() if len(options) > 1)
   return Command(configs, swept, workdir, arguments)
-
-
-def write_report(argv, description, write):
-  """The `main` of a report: reads --workdir and --output, prints the table.
-
-  Args:
-    argv: the program's name and its arguments.
-    description: what the program does, for `--help`.
-    write: function of (workdir, output) that writes a report and returns its
-      table.
-
-  Returns:
-    The exit code.
-
-  Raises:
-    CommandError: a flag is unknown or missing.
-  """
-  if {"--help", "-h"} & set(argv[1:]):
-    print(description)
-    return 0
-  flag_values = flags.FlagValues()
-  for name in ("workdir", "output"):
-    flags.DEFINE_string(name, None, "", flag_values=flag_values)
-  try:
-    flag_values(argv)
-  except flags.Error as error:
-    raise CommandError(str(error)) from error
-  if not (flag_values.workdir and flag_values.output):
-    raise CommandError("--workdir and --output must both be given.")
-  print(write(flag_values.workdir, flag_values.output))
-  print(f"Written to {flag_values.output}.", file=sys.stderr)
-  return 0
 
 
 def _build(base, changes):
@@ -183,10 +151,11 @@ def _parse_list(field, text):
   choices = field.metadata.get("choices")
   if text == "all" and choices:
     return list(choices)
-  return [_parse_value(field, item) for item in text.split(",")]
+  return [parse_value(field, item) for item in text.split(",")]
 
 
-def _parse_value(field, text):
+def parse_value(field, text):
+  """A setting's value from a text; a `CommandError` if it does not fit."""
   if typing.get_origin(field.type) is tuple:
     kind = typing.get_args(field.type)[0]
     value = tuple(_convert(field.name, item, kind) for item in text.split(","))

@@ -2,170 +2,139 @@ r"""Accuracy and staleness of finished parameter-server runs, as a table.
 
     python -m trainers.parameter_server.report --workdir=DIR \
         --output=results/parameter_server
+    python -m trainers.parameter_server.report --redraw \
+        --output=results/parameter_server
 
-Reads every finished run below --workdir, those of one process for comparison
-as well; trains nothing.
+The first reads every finished classifier below --workdir, those of one process
+for comparison as well, the second makes the table again from results.csv.
 """
 
-import csv
-import glob
-import json
 import os
-import typing
 
 import numpy as np
 
-from trainers.lifecycle import command_line
+from trainers.lifecycle import command_line, tables
+from trainers.lifecycle.report import Report
 from trainers.lifecycle.statistics import mean_and_deviation
+from trainers.synthetic_gradients.config import Config
+from trainers.synthetic_gradients.served import ServedClassifier
 
-_ONE_PROCESS, _MIRRORED = "one process", "mirrored"
+# One process first, then the rounds, then what waits for nobody.
+_UPDATES = ("one process", "mirrored", "sync", "async")
+_DATA = (
+  "dataset",
+  "method",
+  "num_modules",
+  "clutter",
+  "learning_rate",
+  "num_steps",
+)
+_KIND = (*_DATA, "updates", "shares", "workers")  # what makes a row
 _STALENESS = ("staleness", "staleness_90", "staleness_most")
 _AGAIN = ("begun_again", "finished_again")
 
 
-class Kind(typing.NamedTuple):
-  """What makes a row of the table."""
-
-  dataset: str
-  method: str
-  num_modules: int
-  clutter: int
-  learning_rate: float
-  num_steps: int
-  updates: str
-  shares: int
-  workers: int
+def kind_of_run(fields):
+  """The settings' class; None for a student's run, which has no accuracy."""
+  if "dataset" not in fields:
+    return None
+  return ServedClassifier.config_class if "main_updates" in fields else Config
 
 
-class Trained(typing.NamedTuple):
-  """A finished run's numbers; staleness over all its updates, or None."""
-
-  seed: int
-  accuracy: float
-  staleness: tuple | None
-  again: tuple | None
+def results_of(config):
+  """Names of a run's final numbers."""
+  served = ("workers", *_AGAIN) if hasattr(config, "main_updates") else ()
+  return "test_accuracy", *served
 
 
-def read_runs(workdir):
-  """Finds the finished runs below a folder: dict from `Kind` to `Trained`s.
+def collect(runs, output):
+  """Writes results.csv, one row per run."""
 
-  Raises:
-    CommandError: there is none.
-  """
-  runs = {}
-  pattern = os.path.join(workdir, "**", "finished.json")
-  for path in sorted(glob.glob(pattern, recursive=True)):
-    folder = os.path.dirname(path)
-    config = _read_json(os.path.join(folder, "config.json"))
-    if "dataset" not in config:  # a student's, which has no accuracy
-      continue
-    result = _read_json(path)
-    alone = _MIRRORED if config["num_replicas"] > 1 else _ONE_PROCESS
-    kind = Kind(
-      config["dataset"],
-      config["method"],
-      config["num_modules"],
-      config["clutter"],
-      config["learning_rate"],
-      config["num_steps"],
-      config.get("main_updates", alone),
-      config["num_replicas"],
-      result.get("workers", 1),
-    )
-    runs.setdefault(kind, []).append(_read_run(folder, config, result))
-  if not runs:
-    raise command_line.CommandError(
-      f"there is no finished run below {workdir}; train one first."
-    )
-  # One process first, then the rounds, then what waits for nobody.
-  order = (_ONE_PROCESS, _MIRRORED, "sync", "async")
-  return dict(
-    sorted(
-      runs.items(),
-      key=lambda item: (*item[0][:6], order.index(item[0].updates), *item[0]),
-    )
+  def place(row):
+    kind = [row[name] for name in _KIND]
+    updates = _UPDATES.index(row["updates"])
+    return *kind[: len(_DATA)], updates, *kind[len(_DATA) + 1 :], row["seed"]
+
+  rows = sorted((_row(run) for run in runs if run.result), key=place)
+  tables.write_csv(os.path.join(output, "results.csv"), rows)
+
+
+def _row(run):
+  config = run.config
+  stale = {}
+  if hasattr(config, "main_updates"):
+    # Every row of metrics.csv covers as many steps as the next one.
+    for name, over in zip(
+      _STALENESS, (np.mean, np.median, np.max), strict=True
+    ):
+      stale[name] = over(run.curve(name)[1])
+  return {
+    **{name: getattr(config, name) for name in _DATA},
+    "updates": getattr(
+      config, "main_updates", _UPDATES[config.num_replicas > 1]
+    ),
+    "shares": config.num_replicas,
+    "workers": run.result.get("workers", 1),
+    "seed": config.seed,
+    **tables.numbers_of(
+      {**run.result, **stale}, ("test_accuracy", *_STALENESS, *_AGAIN)
+    ),
+  }
+
+
+def render(output):
+  """The table from results.csv; nothing is drawn."""
+  rows = tables.read_csv(
+    os.path.join(output, "results.csv"),
+    *_KIND,
+    "test_accuracy",
+    *_STALENESS,
+    *_AGAIN,
   )
+  return tables.markdown(tables.group(rows, *_KIND).values(), _CELLS), {}
 
 
-def _read_run(folder, config, result):
-  accuracy = result["test_accuracy"]
-  if "workers" not in result:
-    return Trained(config["seed"], accuracy, None, None)
-  with open(os.path.join(folder, "metrics.csv"), newline="") as file:
-    rows = list(csv.DictReader(file))
-  means, nineties, mosts = (
-    [float(row[name]) for row in rows] for name in _STALENESS
-  )
-  # Every row covers as many steps as the next one.
-  staleness = np.mean(means), np.median(nineties), max(mosts)
-  again = tuple(result[name] for name in _AGAIN)
-  return Trained(config["seed"], accuracy, staleness, again)
+def _data(group):
+  *words, rate, steps = (group[0][name] for name in _DATA)
+  return ", ".join([*words, f"{float(rate):g}", f"{int(steps):,}"])
 
 
-def make_table(runs):
-  """Renders the runs as Markdown."""
-  lines = [
-    "| data, method, modules, clutter, rate, steps | main updates "
-    "| shares per batch | workers "
-    "| test accuracy | seeds | updates in between: mean, 90 %, most "
-    "| shares begun / finished again |",
-    "|---|---|---|---|---|---|---|---|",
-  ]
-  for kind, trained in runs.items():
-    accuracy = mean_and_deviation(100 * run.accuracy for run in trained)
-    stale = again = ""
-    if trained[0].staleness is not None:
-      mean, ninety, most = np.array([run.staleness for run in trained]).T
-      stale = f"{mean.mean():.2f}, {np.median(ninety):.0f}, {most.max():.0f}"
-      sums = np.sum([run.again for run in trained], axis=0)
-      again = f"{sums[0]} / {sums[1]}"
-    lines.append(
-      f"| {kind.dataset}, {kind.method}, {kind.num_modules}, "
-      f"{kind.clutter}, {kind.learning_rate:g}, {kind.num_steps:,} "
-      f"| {kind.updates} | {kind.shares} | {kind.workers} "
-      f"| {accuracy} % | {len(trained)} | {stale} "
-      f"| {again} |"
-    )
-  return "\n".join(lines) + "\n"
+def _accuracy(group):
+  shares = tables.numbers(group, "test_accuracy")
+  return f"{mean_and_deviation(100 * share for share in shares)} %"
 
 
-def write_csv(path, runs):
-  """Writes one row per run."""
-  with open(path, "w", encoding="utf-8", newline="") as file:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-      [*Kind._fields, "seed", "test_accuracy", *_STALENESS, *_AGAIN]
-    )
-    for kind, trained in runs.items():
-      for run in sorted(trained, key=lambda run: run.seed):
-        stale = [f"{x:.6g}" for x in run.staleness or ()] or [""] * 3
-        again = run.again or [""] * 2
-        writer.writerow(
-          [*kind, run.seed, f"{run.accuracy:.6g}", *stale, *again]
-        )
+def _stale(group):
+  mean, ninety, most = (tables.numbers(group, name) for name in _STALENESS)
+  if not mean:
+    return ""
+  return f"{np.mean(mean):.2f}, {np.median(ninety):.0f}, {max(most):.0f}"
 
 
-def write_report(workdir, output):
-  """Writes table.md and results.csv below `output`; returns the table."""
-  runs = read_runs(workdir)
-  text = make_table(runs)
-  os.makedirs(output, exist_ok=True)
-  write_csv(os.path.join(output, "results.csv"), runs)
-  path = os.path.join(output, "table.md")
-  with open(path, "w", encoding="utf-8") as file:
-    file.write(text)
-  return text
+def _again(group):
+  sums = [sum(tables.numbers(group, name)) for name in _AGAIN]
+  return " / ".join(f"{count:.0f}" for count in sums) * bool(_stale(group))
 
 
-def _read_json(path):
-  with open(path, encoding="utf-8") as file:
-    return json.load(file)
-
-
-def main(argv):
-  """Writes the report that the command line asks for."""
-  return command_line.write_report(argv, __doc__, write_report)
-
+_CELLS = {
+  "data, method, modules, clutter, rate, steps": _data,
+  "main updates": lambda group: group[0]["updates"],
+  "shares per batch": lambda group: group[0]["shares"],
+  "workers": lambda group: group[0]["workers"],
+  "test accuracy": _accuracy,
+  "seeds": lambda group: str(len(group)),
+  "updates in between: mean, 90 %, most": _stale,
+  "shares begun / finished again": _again,
+}
+REPORT = Report(
+  __doc__,
+  "./scripts/reproduce_parameter_server.sh",
+  kind_of_run,
+  collect,
+  render,
+  results_of,
+)
+main = REPORT.main
 
 if __name__ == "__main__":
   command_line.run_main(main)

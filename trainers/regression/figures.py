@@ -2,12 +2,9 @@
 
 import dataclasses
 
-import matplotlib
+import numpy as np
 
-matplotlib.use("Agg")  # no screen needed
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
+from trainers.lifecycle.figures import panels, plt, save
 
 COLOURS = {"regular": "tab:orange", "sobolev": "tab:blue"}
 _ARROWS = 14  # gradient arrows along each axis
@@ -76,9 +73,7 @@ def save_comparison(path, grid, columns):
     _plot_column(
       figure, grid, values, gradients, title, limits, len(columns), index
     )
-  figure.tight_layout()
-  figure.savefig(path)
-  plt.close(figure)
+  save(figure, path)
 
 
 def _plot_column(figure, grid, values, gradients, title, limits, count, index):
@@ -121,9 +116,7 @@ def save_figure2(path, errors):
   sizes = sorted({size for _, size, _ in errors})
   methods = [m for m in COLOURS if any(m == method for *_, method in errors)]
   rows = (len(functions) + 3) // 4
-  figure, axes = plt.subplots(
-    rows, 4, figsize=(14, 3.4 * rows), dpi=100, squeeze=False
-  )
+  figure, axes = panels(rows, 4, 3.5, 3.4)
   for axis, function in zip(axes.flat, functions, strict=False):
     for shift, method in enumerate(methods):
       _plot_errors(axis, errors, function, sizes, method, shift, len(methods))
@@ -135,9 +128,7 @@ def save_figure2(path, errors):
     axis.axis("off")
   handles, labels = axes.flat[0].get_legend_handles_labels()
   axes.flat[-1].legend(handles, labels, loc="center", fontsize=12)
-  figure.tight_layout()
-  figure.savefig(path)
-  plt.close(figure)
+  save(figure, path)
 
 
 def _plot_errors(axis, errors, function, sizes, method, shift, count):

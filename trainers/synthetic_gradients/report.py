@@ -2,23 +2,25 @@ r"""Table 1 and its curves from finished synthetic-gradient runs.
 
     python -m trainers.synthetic_gradients.report --workdir=DIR \
         --output=results/table1_digits
+    python -m trainers.synthetic_gradients.report --redraw \
+        --output=results/table1_digits
 
-Reads every finished run below --workdir; trains nothing. A run that was begun
-and is not finished (its loss was not finite, say) is counted beside its method.
+The first reads every run below --workdir, the second makes table and figures
+again from what the first wrote into --output; nothing is trained. A run that
+was begun and is not finished (its loss was not finite, say) is counted beside
+its method. Runs that differ in more than method and seed make a table with a
+column for each such setting. If that is the number of modules alone, there is
+a folder of figures for each number, otherwise none.
 """
 
-import csv
 import dataclasses
-import glob
-import json
 import os
-import typing
 
 import numpy as np
-from scipy import stats
 
-from trainers.lifecycle import command_line
-from trainers.lifecycle.statistics import mean_and_deviation
+from trainers.lifecycle import command_line, finished, tables
+from trainers.lifecycle.report import Report
+from trainers.lifecycle.statistics import mean_and_deviation, p_of_difference
 from trainers.synthetic_gradients import figures
 from trainers.synthetic_gradients.config import Config
 from trainers.synthetic_gradients.networks import METHODS, RESNET_DATASETS
@@ -36,7 +38,7 @@ _PAPER_CIFAR10 = {
   "sobolev_labels": _LEFT_OUT,
 }
 _PAPER_IMAGENET = {
-  1: {
+  "1": {
     "backprop": "75.0 / 92.3",
     "noprop": "54.0 / 77.3",
     "direct": "not tried",
@@ -45,7 +47,7 @@ _PAPER_IMAGENET = {
     "sobolev": "72.0 / 90.8",
     "sobolev_labels": _LEFT_OUT,
   },
-  3: {
+  "3": {
     "backprop": "75.0 / 92.3",
     "noprop": "18.7 / 38.0",
     "direct": "not tried",
@@ -56,105 +58,76 @@ _PAPER_IMAGENET = {
   },
 }
 # The paper's order, from worst to best; ImageNet is without the direct one.
-ORDER = ("noprop", "direct", "vfbn", "critic", "sobolev", "backprop")
+_ORDER = ("noprop", "direct", "vfbn", "critic", "sobolev", "backprop")
 _SILENT = (("direct", "sobolev"), ("sobolev", "sobolev_labels"))
-_CURVES = ("cosine", "relative_error")
+# Curves, one of each border: what they are called, and their vertical axis.
+_ALIGNMENT = ("cosine", "relative_error")
+_SETTINGS = ("dataset", "num_modules")
 
 
-class Trained(typing.NamedTuple):
-  """A run: its folder, its `Config`, its result (None while unfinished)."""
-
-  folder: str
-  config: Config
-  result: dict | None
+def results_of(config):
+  """Names of a run's final numbers."""
+  top5 = config.dataset in RESNET_DATASETS
+  return "test_accuracy", *(["test_top5_accuracy"] * top5), "test_loss"
 
 
-def read_runs(workdir):
-  """Finds the runs below a folder.
-
-  Returns:
-    (runs, varied): dict from (settings that vary ..., method) to a list of
-    `Trained` sorted by seed, and the names of those settings.
-
-  Raises:
-    CommandError: none is finished, or two have the same settings.
-  """
-  found = [
-    _read_run(os.path.dirname(path))
-    for path in sorted(
-      glob.glob(os.path.join(workdir, "**", "config.json"), recursive=True)
-    )
-  ]
-  if not any(run.result for run in found):
-    raise command_line.CommandError(
-      f"there is no finished run below {workdir}; train one first."
-    )
-  varied = [
-    field.name
-    for field in dataclasses.fields(Config)
-    if field.name not in ("method", "seed", "data_dir")
-    and len(_values(found, field.name)) > 1
-  ]
-  runs, seen = {}, {}
-  for run in sorted(found, key=lambda run: run.config.seed):
-    for key in _keys(run, varied, _values(found, "num_modules")):
-      other = seen.setdefault((*key, run.config.seed), run)
-      if other is run:
-        runs.setdefault(key, []).append(run)
-      elif run.config.num_modules == other.config.num_modules:
-        raise command_line.CommandError(
-          f"{run.folder} and {other.folder} are the same experiment; give a "
-          "--workdir that holds one of them."
-        )
-  keys = sorted(runs, key=lambda key: (*key[:-1], METHODS.index(key[-1])))
-  return {key: runs[key] for key in keys}, varied
-
-
-def _values(found, name):
-  """What a setting is in the runs that heed it."""
-  return {
-    getattr(run.config, name)
-    for run in found
-    if not (name == "num_modules" and run.config.method == "backprop")
-  }
-
-
-def _keys(run, varied, numbers):
-  """The rows of the table in which a run stands.
+def collect(runs, output):
+  """Writes results.csv, one row per run, and the curves.
 
   Backpropagation has no modules and is compared with each number of them.
   """
-  shared = run.config.method == "backprop" and "num_modules" in varied
-  configs = [run.config]
-  if shared:
-    configs = [
-      dataclasses.replace(run.config, num_modules=n) for n in sorted(numbers)
-    ]
-  return [
-    tuple(getattr(config, name) for name in (*varied, "method"))
-    for config in configs
-  ]
+  known = (*_SETTINGS, "method", "seed")
+  varied = finished.varied_settings(runs, (*known, "data_dir"))
+  names = (*_SETTINGS, *varied, "method", "seed")
 
+  def settings(config):
+    return tuple(getattr(config, name) for name in names)
 
-def _read_run(folder):
-  with open(os.path.join(folder, "config.json"), encoding="utf-8") as file:
-    fields = json.load(file)
-  config = Config(
-    **{
-      name: tuple(value) if isinstance(value, list) else value
-      for name, value in fields.items()
-    }
+  finished.check_distinct(runs, lambda run: settings(run.config))
+  split = [run for run in runs if run.config.method != "backprop"]
+  numbers = sorted({run.config.num_modules for run in split})
+  found = {}
+  for run in runs:
+    alike = (
+      numbers if numbers and run not in split else [run.config.num_modules]
+    )
+    for number in alike:
+      config = dataclasses.replace(run.config, num_modules=number)
+      found.setdefault(settings(config), run)
+  order = sorted(found, key=lambda k: (*k[:-2], METHODS.index(k[-2]), k[-1]))
+  runs = [found[key] for key in order]
+  keys = [dict(zip(names, key, strict=True)) for key in order]
+  results = results_of(runs[0].config)
+  tables.write_csv(
+    os.path.join(output, "results.csv"),
+    [
+      {**key, **tables.numbers_of(run.result, results)}
+      for key, run in zip(keys, runs, strict=True)
+    ],
   )
-  path, result = os.path.join(folder, "finished.json"), None
-  if os.path.exists(path):
-    with open(path, encoding="utf-8") as file:
-      result = json.load(file)
-  return Trained(folder, config, result)
+  borders = range(1, max(numbers, default=0) + 1)
+  columns = [f"{name}_{k}" for name in _ALIGNMENT for k in borders]
+  if not varied:
+    path = os.path.join(output, "curves.csv")
+    tables.write_curves(path, keys, runs, ["test_accuracy", *columns])
 
 
-def accuracies(runs, name="test_accuracy"):
+def render(output):
+  """The table, and what is drawn, from the files of a folder."""
+  rows = tables.read_csv(
+    os.path.join(output, "results.csv"), *_SETTINGS, "method", "seed"
+  )
+  names = list(rows[0])[: list(rows[0]).index("method")]
+  varied = [name for name in names if len(tables.group(rows, name)) > 1]
+  draws = {}
+  if names == list(_SETTINGS) and "dataset" not in varied:
+    draws["curves.csv"] = lambda path: save_figures(output, path, bool(varied))
+  return make_table(rows, varied) + "\n" + make_verdicts(rows, varied), draws
+
+
+def accuracies(rows, name="test_accuracy"):
   """Test accuracies in per cent by seed, of the finished runs."""
-  return {run.config.seed: 100 * run.result[name] for run in runs if run.result}
+  return {row["seed"]: 100 * float(row[name]) for row in rows if row[name]}
 
 
 def verdict(worse, better):
@@ -172,198 +145,123 @@ def verdict(worse, better):
   gap = f"{differences.mean():+.1f} points"
   if len(seeds) < 2:
     return f"{gap}, one seed only"
-  if np.ptp(differences) == 0:
-    is_clear = differences[0] != 0
-  else:
-    is_clear = stats.ttest_1samp(differences, 0.0).pvalue < 0.05
-  if not is_clear:
+  if p_of_difference(differences) >= 0.05:
     return f"no clear difference ({gap})"
   word = "as in the paper" if differences.mean() > 0 else "NOT as in the paper"
   return f"{word} ({gap})"
 
 
-def write_csv(path, runs, varied):
-  """Writes one row per run; an unfinished one has no numbers."""
-  names = ("test_accuracy", "test_loss")
-  if _has_top5(runs):
-    names = ("test_accuracy", "test_top5_accuracy", "test_loss")
-  with open(path, "w", encoding="utf-8", newline="") as file:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*varied, "method", "seed", *names])
-    for key, group in runs.items():
-      for run in group:
-        numbers = [""] * len(names)
-        if run.result:
-          numbers = [f"{run.result[name]:.6g}" for name in names]
-        writer.writerow([*key, run.config.seed, *numbers])
+def _is_imagenet(rows):
+  return "test_top5_accuracy" in rows[0]
 
 
-def _has_top5(runs):
-  """Whether the runs are of ImageNet's kind."""
-  return next(iter(runs.values()))[0].config.dataset in RESNET_DATASETS
+def make_table(rows, varied):
+  """Renders accuracies beside the paper's as Markdown.
 
+  Args:
+    rows: of results.csv.
+    varied: names of the settings in which they differ.
+  """
 
-def _paper(runs, varied, key):
-  """The paper's number beside a row of the table."""
-  if not _has_top5(runs):
-    return _PAPER_CIFAR10[key[-1]]
-  if "num_modules" in varied:
-    number = key[varied.index("num_modules")]
-  else:
-    groups = [group for k, group in runs.items() if k[-1] != "backprop"]
-    number = max((g[0].config.num_modules for g in groups), default=1)
-  return _PAPER_IMAGENET.get(number, {}).get(key[-1], "-")
+  def of_seeds(measure, name="test_accuracy"):
+    def cell(group):
+      values = list(accuracies(group, name).values())
+      return measure(values) if values else "-"
 
+    return cell
 
-def make_table(runs, varied):
-  """Renders accuracies beside the paper's as Markdown."""
-  dataset = next(iter(runs.values()))[0].config.dataset
-  top5 = ["top-5, %"] if _has_top5(runs) else []
-  columns = [
-    *(name.replace("_", " ") for name in varied),
-    "method",
-    f"test accuracy on {dataset}, %",
-    *top5,
-    "seeds",
-    "worst",
-    "best",
-    "unfinished",
-    "paper, ImageNet, top-1 / top-5, %" if top5 else "paper, CIFAR-10, %",
-  ]
-  rows = [columns, ["---"] * len(columns)]
-  for key, group in runs.items():
-    values = np.array(list(accuracies(group).values()))
-    numbers = ["-", *["-"] * len(top5), "0", "-", "-"]
-    if len(values):
-      numbers = [
-        mean_and_deviation(values),
-        *(
-          mean_and_deviation(accuracies(group, "test_top5_accuracy").values())
-          for _ in top5
-        ),
-        str(len(values)),
-        f"{values.min():.1f}",
-        f"{values.max():.1f}",
-      ]
-    unfinished = sum(run.result is None for run in group)
-    paper = _paper(runs, varied, key)
-    rows.append([*map(str, key), *numbers, str(unfinished), paper])
-  return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def make_verdicts(runs, varied):
-  """One line per comparison of the paper, and those that it left out."""
-  is_imagenet = _has_top5(runs)
-  order = [m for m in ORDER if m != "direct" or not is_imagenet]
-  pairs = [
-    *zip(order[:-1], order[1:], strict=True),
-    *(_SILENT if is_imagenet else _SILENT[1:]),
-  ]
-  lines = []
-  for settings in dict.fromkeys(key[:-1] for key in runs):
-    title = ", ".join(
-      f"{name} {value}" for name, value in zip(varied, settings, strict=True)
+  columns = [name.replace("_", " ") for name in varied]
+  cells = {
+    **{c: lambda g, n=n: g[0][n] for c, n in zip(columns, varied, strict=True)},
+    "method": lambda group: group[0]["method"],
+    f"test accuracy on {rows[0]['dataset']}, %": of_seeds(mean_and_deviation),
+    "top-5, %": of_seeds(mean_and_deviation, "test_top5_accuracy"),
+    "seeds": lambda group: str(len(accuracies(group))),
+    "worst": of_seeds(lambda values: f"{min(values):.1f}"),
+    "best": of_seeds(lambda values: f"{max(values):.1f}"),
+    "unfinished": lambda group: str(len(group) - len(accuracies(group))),
+  }
+  if _is_imagenet(rows):
+    cells["paper, ImageNet, top-1 / top-5, %"] = lambda group: (
+      _PAPER_IMAGENET.get(group[0]["num_modules"], {}).get(
+        group[0]["method"], "-"
+      )
     )
+  else:
+    del cells["top-5, %"]
+    cells["paper, CIFAR-10, %"] = lambda group: _PAPER_CIFAR10[
+      group[0]["method"]
+    ]
+  return tables.markdown(tables.group(rows, *varied, "method").values(), cells)
+
+
+def make_verdicts(rows, varied):
+  """One line per comparison of the paper, and those that it left out."""
+  order = [m for m in _ORDER if m != "direct" or not _is_imagenet(rows)]
+  pairs = list(zip(order[:-1], order[1:], strict=True))
+  pairs += _SILENT if _is_imagenet(rows) else _SILENT[1:]
+  lines = []
+  for settings, group in tables.group(rows, *varied).items():
+    title = ", ".join(map(" ".join, zip(varied, settings, strict=True)))
     if title:
       lines.append(f"\n{title}:\n")
-    for worse, better in pairs:
-      known = [
-        accuracies(runs.get((*settings, m), [])) for m in (worse, better)
-      ]
-      phrase = verdict(*known)
-      if (worse, better) in _SILENT:
+    methods = tables.group(group, "method")
+    for pair in pairs:
+      phrase = verdict(*(accuracies(methods.get((m,), [])) for m in pair))
+      if pair in _SILENT:
         phrase = phrase.replace("NOT as in the paper", "worse")
         phrase = phrase.replace("as in the paper", "better")
-      lines.append(f"- {worse} < {better}: {phrase}")
+      lines.append(f"- {pair[0]} < {pair[1]}: {phrase}")
   return "\n".join(lines) + "\n"
 
 
-def read_curve(group, column):
-  """One column of metrics.csv over the finished runs of a method.
-
-  Returns:
-    (steps `[T]`, values `[seeds, T]`), or None if no run has the column.
-  """
-  steps, curves = None, []
-  for run in group:
-    path = os.path.join(run.folder, "metrics.csv")
-    if run.result is None:
-      continue
-    with open(path, encoding="utf-8", newline="") as file:
-      rows = list(csv.DictReader(file))
-    if not rows or not rows[0].get(column):
-      return None
-    steps = [int(row["step"]) for row in rows]
-    curves.append([float(row[column]) for row in rows])
-  return (steps, np.array(curves)) if curves else None
-
-
-def save_figures(output, runs):
+def save_figures(output, path, by_number):
   """Draws accuracy over the updates, and alignment by depth.
 
   Args:
     output: folder.
-    runs: as of `read_runs`, one entry per method.
+    path: of the curves.
+    by_number: whether each number of modules has a folder of its own.
   """
-  os.makedirs(output, exist_ok=True)
-  panels = {"test accuracy": _lines(runs, "test_accuracy")}
-  figures.save_curves(
-    os.path.join(output, "accuracy.png"), panels, "share of test pictures"
-  )
-  borders = max(
-    0 if key[-1] == "backprop" else group[0].config.num_modules
-    for key, group in runs.items()
-  )
-  for name in _CURVES:
-    panels = {
-      f"border {border} of {borders} (from below)": lines
-      for border in range(1, borders + 1)
-      if (lines := _lines(runs, f"{name}_{border}"))
-    }
-    if panels:
-      figures.save_curves(
-        os.path.join(output, f"{name}.png"),
-        panels,
-        f"{name.replace('_', ' ')} of synthetic and true gradient",
-        num_columns=len(panels),
-      )
+  accuracy = tables.read_curves(path, "test_accuracy")
+  for number in dict.fromkeys(key[1] for key in accuracy):
+    folder = os.path.join(output, f"modules_{number}") if by_number else output
+    os.makedirs(folder, exist_ok=True)
+    figures.save_curves(
+      os.path.join(folder, "accuracy.png"),
+      {"test accuracy": _lines(accuracy, number)},
+      "share of test pictures",
+    )
+    for name in _ALIGNMENT:
+      panels = {
+        f"border {k} of {number} (from below)": _lines(
+          tables.read_curves(path, f"{name}_{k}"), number
+        )
+        for k in range(1, int(number) + 1)
+      }
+      if any(panels.values()):
+        figures.save_curves(
+          os.path.join(folder, f"{name}.png"),
+          panels,
+          f"{name.replace('_', ' ')} of synthetic and true gradient",
+          num_columns=len(panels),
+        )
 
 
-def _lines(runs, column):
-  lines = {}
-  for key, group in runs.items():
-    curve = read_curve(group, column)
-    if curve is not None:
-      lines[key[-1]] = curve
-  return lines
+def _lines(curves, number):
+  """dict from a method to its curve, with this number of modules."""
+  return {key[-1]: curve for key, curve in curves.items() if key[1] == number}
 
 
-def write_report(workdir, output):
-  """Writes results.csv, table.md and the figures; returns the table's text.
-
-  Runs that differ in more than method and seed make a table with a column for
-  each such setting. If that is the number of modules alone, there is a folder
-  of figures for each number, otherwise none.
-  """
-  runs, varied = read_runs(workdir)
-  os.makedirs(output, exist_ok=True)
-  write_csv(os.path.join(output, "results.csv"), runs, varied)
-  text = make_table(runs, varied) + "\n" + make_verdicts(runs, varied)
-  with open(os.path.join(output, "table.md"), "w", encoding="utf-8") as file:
-    file.write(text)
-  if not varied:
-    save_figures(output, runs)
-  elif varied == ["num_modules"]:
-    for number in dict.fromkeys(key[0] for key in runs):
-      chosen = {key: group for key, group in runs.items() if key[0] == number}
-      save_figures(os.path.join(output, f"modules_{number}"), chosen)
-  return text
-
-
-def main(argv):
-  """Writes the report that the command line names."""
-  return command_line.write_report(argv, __doc__, write_report)
-
+REPORT = Report(
+  __doc__,
+  "./scripts/reproduce_table1_*.sh",
+  lambda fields: Config,
+  collect,
+  render,
+  results_of,
+)
+main = REPORT.main
 
 if __name__ == "__main__":
   command_line.run_main(main)

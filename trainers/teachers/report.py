@@ -2,32 +2,31 @@ r"""Teachers to ship, and how they learnt, from actor-critic runs.
 
     python -m trainers.teachers.report --workdir=runs/teachers \
         --output=results/teachers
+    python -m trainers.teachers.report --redraw --output=results/teachers
 
-Takes every finished run below --workdir and writes GAME.npz with its card
-GAME.json, table.md and curves.png; names those that it leaves out. The weights
-are rounded to the half precision of the file before they are scored, so that
-the card's scores are those of the file. What is there already and has not
-changed is not played again.
+The first takes every finished run below --workdir and writes GAME.npz with its
+card GAME.json, results.csv, curves.csv, table.md and curves.png; it names the
+runs that it leaves out. The weights are rounded to the half precision of the
+file before they are scored, so that the card's scores are those of the file.
+What is there already and has not changed is not played again. The second makes
+table and curves again from the CSV files.
 """
 
-import csv
 import dataclasses
-import glob
-import json
 import os
 import sys
-import typing
 
 import numpy as np
 
 from data import atari
 from sobolev_tf.export import weights
-from trainers.lifecycle import checkpoints, command_line
+from trainers.lifecycle import checkpoints, command_line, finished, tables
 from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.report import Report
 from trainers.teachers import figures
 from trainers.teachers import files as teacher_files
 from trainers.teachers.actor_critic import ActorCritic
-from trainers.teachers.scores import play
+from trainers.teachers.scores import WAYS, play_both_ways
 from trainers.teachers.train import PRESETS, Config
 
 # Mean score in training of a synchronous advantage actor-critic (6 runs, 16
@@ -41,91 +40,48 @@ REFERENCE = {
 _MILLION = 1_000_000
 # A score in training is the mean over this many million steps before a point.
 _WINDOW = 0.1
-_WAYS = {"sampled": False, "greedy": True}
+_PLAYED = [f"{way}_{name}" for way in WAYS for name in ("mean", "std")]
+_LEARNT = [*(f"score_at_{step}M" for step in REFERENCE_STEPS), "score_at_end"]
 
 
-class Teacher(typing.NamedTuple):
-  """A run's teacher: its `Config`, its card, and its curve.
+def collect(runs, output):
+  """Writes the teachers, results.csv with a row for each, and the curves.
 
-  Attributes:
-    config: settings of the run.
-    card: what stands beside the weights.
-    steps: float array `[T]`, in millions.
-    scores: float array `[T]`, mean score of the games that ended there.
+  Returns:
+    A sentence for each run whose teacher cannot be shipped.
   """
-
-  config: Config
-  card: dict
-  steps: np.ndarray
-  scores: np.ndarray
-
-
-def write(workdir, output):
-  """Writes everything; returns the table.
-
-  Raises:
-    CommandError: there is no checkpoint, or two runs play the same game.
-  """
-  folders = _find_runs(workdir)
-  _make_folder(output)
-  found = [
-    Teacher(config, ship(folder, config, output), *_read_curve(folder))
-    for folder, config in folders.items()
-  ]
-  table = _table(found)
-  with open(os.path.join(output, "table.md"), "w", encoding="utf-8") as file:
-    file.write(table)
-  figures.save_curves(
-    os.path.join(output, "curves.png"),
-    {one.config.game: _panel(one) for one in found},
-  )
-  return table
-
-
-def _make_folder(output):
-  try:
-    os.makedirs(output, exist_ok=True)
-  except OSError as error:
-    raise CommandError(
-      f"--output {output} cannot be written ({error.strerror}); name another "
-      "folder."
-    ) from error
-
-
-def _find_runs(workdir):
-  """The finished runs: dict from folder to `Config`."""
-  found = {}
-  pattern = os.path.join(workdir, "**", "config.json")
-  for path in sorted(glob.glob(pattern, recursive=True)):
-    folder = os.path.dirname(path)
-    config = _read_config(path)
-    if not os.path.exists(os.path.join(folder, "finished.json")):
-      _say(f"{folder} is not finished and left out; train it to its end.")
+  for run in runs:
+    if not run.result:
+      _say(f"{run.folder} is not finished and left out; train it to its end.")
+  runs = [run for run in runs if run.result]
+  finished.check_distinct(runs, lambda run: run.config.game)
+  shipped, rows, damages = [], [], []
+  for run in runs:
+    try:
+      card = ship(run.folder, run.config, output)
+    except CommandError as error:
+      damages.append(str(error))
       continue
-    for other, known in found.items():
-      if known.game == config.game:
-        raise CommandError(
-          f"{folder} and {other} both play {config.game}; give a --workdir "
-          "that holds one of them."
-        )
-    found[folder] = config
-  if not found:
-    raise CommandError(
-      f"there is no finished run below {workdir}; train a teacher first, with "
-      "python -m trainers.teachers."
-    )
-  return found
+    key = {"game": run.config.game, "seed": run.config.seed}
+    rows.append({**key, "steps": card["steps"], **_numbers(run, card)})
+    shipped.append((key, run))
+  if not shipped:
+    raise CommandError(" ".join(damages))
+  tables.write_csv(os.path.join(output, "results.csv"), rows)
+  path = os.path.join(output, "curves.csv")
+  tables.write_curves(path, *zip(*shipped, strict=True), ["score"])
+  return damages
 
 
-def _read_config(path):
-  try:
-    with open(path, encoding="utf-8") as file:
-      return Config(**json.load(file))
-  except (ValueError, TypeError) as error:
-    raise CommandError(
-      f"{path} does not hold the settings of a teacher's run ({error}); give "
-      "a --workdir with such runs alone."
-    ) from error
+def _numbers(run, card):
+  """What `_LEARNT` and `_PLAYED` name."""
+  steps, scores = run.curve("score")
+  points = (*REFERENCE_STEPS, card["steps"] / _MILLION)
+  learnt = [score_at(steps / _MILLION, scores, point) for point in points]
+  found = dict(zip(_LEARNT, learnt, strict=True))
+  for way, played in card["scores"].items():
+    found |= {f"{way}_{name}": played[name] for name in ("mean", "std")}
+  return tables.numbers_of(found, (*_LEARNT, *_PLAYED))
 
 
 def ship(folder, config, output):
@@ -165,7 +121,17 @@ def ship(folder, config, output):
   if known is not None and all(known.get(key) == card[key] for key in card):
     return known
   _say(f"Playing {config.num_score_games} games of {game.name} each way ...")
-  card["scores"] = scores_of(learner.network, game, config)
+  found = play_both_ways(
+    learner.network, game, config.num_score_games, config.seed
+  )
+  card["scores"] = {
+    way: {
+      "mean": float(np.mean(scores)),
+      "std": float(np.std(scores)),
+      "episodes": scores,
+    }
+    for way, scores in found.items()
+  }
   teacher_files.save_teacher(path, learner.network, card)
   return weights.load_card(path)
 
@@ -185,26 +151,6 @@ def _read_known(path, network):
   return card if same else None
 
 
-def scores_of(network, game, config):
-  """Scores over whole games, "sampled" and "greedy", as a card holds them."""
-  result = {}
-  for way, is_greedy in _WAYS.items() if config.num_score_games else ():
-    scores = play(
-      network, game, config.num_score_games, config.seed, is_greedy=is_greedy
-    )
-    if not np.isfinite(scores).all():
-      raise CommandError(
-        f"a {way} score of {game.name} is not finite; the emulator or its ROM "
-        "is damaged: install ale-py anew."
-      )
-    result[way] = {
-      "mean": float(np.mean(scores)),
-      "std": float(np.std(scores)),
-      "episodes": [float(score) for score in scores],
-    }
-  return result
-
-
 def command_of(config):
   """The command line of a run, from the preset that needs fewest flags."""
   commands = []
@@ -220,48 +166,59 @@ def command_of(config):
   return f"python -m trainers.teachers {flags} --workdir=DIR"
 
 
-def _read_curve(folder):
-  """Steps in millions and scores of a run's rows in which a game ended."""
-  path = os.path.join(folder, "metrics.csv")
-  with open(path, encoding="utf-8", newline="") as file:
-    text = file.read()
-  # A run in progress may be writing its last row.
-  rows = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
-  points = [
-    (int(row["step"]) / _MILLION, float(row["score"]))
-    for row in rows
-    if row["score"]
-  ]
-  steps, scores = np.array(points).reshape(-1, 2).T
-  return steps, scores
+def score_at(steps, scores, step):
+  """Mean score in training just before a step; None if unknown.
+
+  Args:
+    steps: `[T]`, in millions.
+    scores: `[T]`, of the games that ended there.
+    step: in millions.
+  """
+  inside = (steps > step - _WINDOW) & (steps <= step + 1e-9)
+  return float(np.mean(scores[inside])) if inside.any() else None
 
 
-def score_at(teacher, step):
-  """Mean score in training just before `step` (in millions); NaN if unknown."""
-  inside = (teacher.steps > step - _WINDOW) & (teacher.steps <= step + 1e-9)
-  return float(np.mean(teacher.scores[inside])) if inside.any() else np.nan
-
-
-def _table(found):
-  """The table, in Markdown."""
-  last = max(one.card["steps"] for one in found) / _MILLION
-  milestones = [step for step in REFERENCE_STEPS if step <= last]
-  columns = (
-    "game",
-    "steps",
-    *(f"at {step}M (reference)" for step in milestones),
-    "at the end (reference)",
-    "sampled",
-    "greedy",
+def render(output):
+  """The table, and what is drawn, from the files of a folder."""
+  rows = tables.read_csv(
+    os.path.join(output, "results.csv"), "game", "steps", *_LEARNT, *_PLAYED
   )
-  rows = [columns, ["---"] * len(columns)]
-  for one in found:
-    end = one.card["steps"] / _MILLION
-    points = [_beside(one, step) for step in (*milestones, end)]
-    ways = [_spread(one.card["scores"].get(way)) for way in _WAYS]
-    rows.append((one.config.game, f"{one.card['steps']:,}", *points, *ways))
-  lines = [f"| {' | '.join(row)} |" for row in rows]
-  return "\n".join([*lines, "", *_NOTES, ""])
+  return make_table(rows), {
+    "curves.csv": lambda path: figures.save_curves(
+      os.path.join(output, "curves.png"), _panels(rows, path)
+    )
+  }
+
+
+def make_table(rows):
+  """Renders the rows of results.csv as Markdown."""
+
+  def end(row):
+    return int(row["steps"]) / _MILLION
+
+  def played(way):
+    def cell(row):
+      mean, deviation = row[f"{way}_mean"], row[f"{way}_std"]
+      return f"{float(mean):.1f} ± {float(deviation):.1f}" if mean else "-"
+
+    return cell
+
+  cells = {
+    "game": lambda row: row["game"],
+    "steps": lambda row: f"{int(row['steps']):,}",
+    **{
+      f"at {step}M (reference)": lambda row, step=step: _beside(
+        row["game"], step, row[f"score_at_{step}M"]
+      )
+      for step in REFERENCE_STEPS
+      if step <= max(map(end, rows))
+    },
+    "at the end (reference)": lambda row: _beside(
+      row["game"], end(row), row["score_at_end"]
+    ),
+    **{way: played(way) for way in WAYS},
+  }
+  return "\n".join([tables.markdown(rows, cells), *_NOTES, ""])
 
 
 _NOTES = (
@@ -274,37 +231,41 @@ _NOTES = (
 )
 
 
-def _beside(one, step):
-  ours = score_at(one, step)
-  text = "-" if np.isnan(ours) else f"{ours:.1f}"
-  reference = REFERENCE.get(one.config.game)
+def _beside(game, step, score):
+  text = f"{float(score):.1f}" if score else "-"
+  reference = REFERENCE.get(game)
   if reference is None or not REFERENCE_STEPS[0] <= step <= REFERENCE_STEPS[-1]:
     return text
   return f"{text} ({np.interp(step, REFERENCE_STEPS, reference):.1f})"
 
 
-def _spread(scores):
-  return f"{scores['mean']:.1f} ± {scores['std']:.1f}" if scores else "-"
-
-
-def _panel(one):
-  reference = REFERENCE.get(one.config.game)
-  if reference is not None:
-    # As far as our run goes, and one point more.
-    end = one.config.num_steps / _MILLION
-    count = sum(step < end for step in REFERENCE_STEPS) + 1
-    reference = REFERENCE_STEPS[:count], reference[:count]
-  return one.steps, one.scores, reference
+def _panels(rows, path):
+  """dict from a game to (steps in millions, scores, reference or None)."""
+  panels = {}
+  ends = {row["game"]: int(row["steps"]) / _MILLION for row in rows}
+  for (game,), (steps, scores) in tables.read_curves(path, "score").items():
+    reference = REFERENCE.get(game)
+    if reference is not None:
+      # As far as our run goes, and one point more.
+      count = sum(step < ends[game] for step in REFERENCE_STEPS) + 1
+      reference = REFERENCE_STEPS[:count], reference[:count]
+    panels[game] = np.array(steps) / _MILLION, scores[0], reference
+  return panels
 
 
 def _say(sentence):
   print(sentence, file=sys.stderr, flush=True)
 
 
-def main(argv):
-  """Writes the teachers and their report."""
-  return command_line.write_report(argv, __doc__, write)
-
+REPORT = Report(
+  __doc__,
+  "./scripts/train_teachers.sh",
+  lambda fields: Config,
+  collect,
+  render,
+  lambda config: (),
+)
+main = REPORT.main
 
 if __name__ == "__main__":
   command_line.run_main(main)

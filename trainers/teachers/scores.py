@@ -5,7 +5,10 @@ import tensorflow as tf
 
 from data import atari
 from sobolev_tf.networks.atari import INPUT_SHAPE, frames_to_input
+from trainers.lifecycle.command_line import CommandError
 
+# Whether the most probable action is played, or one drawn from the policy.
+WAYS = {"sampled": False, "greedy": True}
 _ENVIRONMENTS = 10
 _MAX_EPISODE_FRAMES = 18_000
 # Games that nobody trains on.
@@ -55,6 +58,26 @@ def play(network, game, num_games, seed=0, is_greedy=False, check=lambda: None):
   finally:
     games.close()
   return np.array(scores)
+
+
+def play_both_ways(network, game, num_games, seed=0, check=lambda: None):
+  """dict from each of `WAYS` to a list of scores; empty without games.
+
+  Arguments are those of `play`.
+
+  Raises:
+    CommandError: a score is not finite.
+  """
+  found = {}
+  for way, is_greedy in WAYS.items() if num_games else ():
+    scores = play(network, game, num_games, seed, is_greedy, check)
+    if not np.isfinite(scores).all():
+      raise CommandError(
+        f"a {way} score of {game.name} is not finite; the emulator or its ROM "
+        "is damaged: install ale-py anew."
+      )
+    found[way] = scores.tolist()
+  return found
 
 
 def build_policy(network, num_environments, is_greedy=False):

@@ -22,7 +22,7 @@ from trainers.lifecycle import command_line, loop, run
 from trainers.lifecycle.command_line import CommandError, setting
 from trainers.teachers import actor
 from trainers.teachers.actor_critic import ActorCritic
-from trainers.teachers.scores import play
+from trainers.teachers.scores import play_both_ways
 
 COLUMNS = (
   "score",
@@ -246,20 +246,15 @@ def score(config, game, learner, check=lambda: None):
   Returns:
     dict with mean, deviation and number of games of each, empty without games.
   """
-  result = {}
-  if config.num_score_games:
-    for kind in ("sampled", "greedy"):
-      scores = play(
-        learner.network,
-        game,
-        config.num_score_games,
-        config.seed,
-        is_greedy=kind == "greedy",
-        check=check,
-      )
-      result[f"{kind}_mean"] = float(np.mean(scores))
-      result[f"{kind}_std"] = float(np.std(scores))
-  return result
+  found = play_both_ways(
+    learner.network, game, config.num_score_games, config.seed, check
+  )
+  measures = {"mean": np.mean, "std": np.std}
+  return {
+    f"{way}_{name}": float(measure(scores))
+    for way, scores in found.items()
+    for name, measure in measures.items()
+  }
 
 
 def main(argv):

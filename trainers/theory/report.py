@@ -2,22 +2,22 @@
 
     python -m trainers.theory --output=results/theory
     python -m trainers.theory --figures=interpolation,gaussians
+    python -m trainers.theory --redraw
 
-Writes a PNG per statement, results.csv and README.md. With --figures only
-those are measured anew; the other rows of results.csv stay. Exit code 1 if a
-measured number breaks its bound.
+Writes for each statement what is drawn, as JSON, and the picture; results.csv
+and README.md. With --figures only those are measured anew; the other rows of
+results.csv stay. With --redraw nothing is measured: pictures and page are made
+again from the files. Exit code 1 if a measured number breaks its bound.
 """
 
-import csv
 import os
 import sys
 import typing
 
-import matplotlib.pyplot as plt
 from absl import flags
 
-from trainers.lifecycle import command_line
-from trainers.theory import relations, statements
+from trainers.lifecycle import command_line, tables
+from trainers.theory import relations, results, statements
 
 _DEFAULT_OUTPUT = "results/theory"
 _COLUMNS = ("statement", "quantity", "measured", "bound", "holds", "figure")
@@ -116,9 +116,8 @@ def write_figures(output, names):
   for name in names:
     statement = STATEMENTS[name]
     print(f"{statement.name}: {statement.text}", flush=True)
-    figure, measurements = statement.measure()
-    figure.savefig(os.path.join(output, f"{name}.png"))
-    plt.close(figure)
+    drawing, measurements = statement.measure()
+    drawing.write(os.path.join(output, f"{name}.json"))
     for item in measurements:
       relation = ">=" if item.above else "<="
       rows.append(
@@ -139,28 +138,30 @@ def write_figures(output, names):
 
 
 def merge_rows(output, rows):
-  """Adds the rows that an earlier run measured for other figures."""
+  """Writes results.csv: `rows`, and those of other figures that it has."""
   path = os.path.join(output, "results.csv")
   fresh = {row["figure"] for row in rows}
   if os.path.exists(path):
-    with open(path, encoding="utf-8", newline="") as file:
-      rows = rows + [
-        row for row in csv.DictReader(file) if row["figure"] not in fresh
-      ]
+    known = tables.read_csv(path, *_COLUMNS)
+    rows = rows + [row for row in known if row["figure"] not in fresh]
   order = list(STATEMENTS)
   known = [row for row in rows if row["figure"] in STATEMENTS]
-  return sorted(known, key=lambda row: order.index(row["figure"]))
+  tables.write_csv(path, sorted(known, key=lambda r: order.index(r["figure"])))
 
 
-def write_report(output, rows):
-  """Writes results.csv and the page of figures, README.md."""
-  path = os.path.join(output, "results.csv")
-  with open(path, "w", encoding="utf-8", newline="") as file:
-    writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+def redraw(output):
+  """Makes README.md and the pictures from results.csv and the drawings.
+
+  Returns:
+    The rows of results.csv.
+  """
+  rows = tables.read_csv(os.path.join(output, "results.csv"), *_COLUMNS)
   with open(os.path.join(output, "README.md"), "w", encoding="utf-8") as file:
     file.write(make_page(rows))
+  for name in dict.fromkeys(row["figure"] for row in rows):
+    base = os.path.join(output, name)
+    results.draw(f"{base}.json", f"{base}.png")
+  return rows
 
 
 def make_page(rows):
@@ -209,6 +210,7 @@ def main(argv):
   flag_values = flags.FlagValues()
   flags.DEFINE_string("output", _DEFAULT_OUTPUT, "", flag_values=flag_values)
   flags.DEFINE_list("figures", list(STATEMENTS), "", flag_values=flag_values)
+  flags.DEFINE_boolean("redraw", False, "", flag_values=flag_values)
   if {"--help", "-h"} & set(argv[1:]):
     print(__doc__ + "\nFigures: " + ", ".join(STATEMENTS))
     return 0
@@ -222,8 +224,11 @@ def main(argv):
       f"there is no figure {(unknown or stray)[0]!r}; use --figures with some "
       f"of {', '.join(STATEMENTS)}."
     )
-  os.makedirs(flag_values.output, exist_ok=True)
-  rows = write_figures(flag_values.output, flag_values.figures)
-  write_report(flag_values.output, merge_rows(flag_values.output, rows))
-  print(f"Written to {flag_values.output}.", file=sys.stderr)
-  return int(any(row["holds"] != "yes" for row in rows))
+  output = flag_values.output
+  if not flag_values.redraw:
+    os.makedirs(output, exist_ok=True)
+    merge_rows(output, write_figures(output, flag_values.figures))
+  rows = redraw(output)
+  print(f"Written to {output}.", file=sys.stderr)
+  measured = [row for row in rows if row["figure"] in flag_values.figures]
+  return int(any(row["holds"] != "yes" for row in measured))

@@ -1,15 +1,28 @@
-"""What the theory's statements share: a measured number and a canvas."""
+"""What the theory's statements share: a measured number and a drawing."""
 
 import dataclasses
+import json
 import typing
 
-import matplotlib
+import numpy as np
 
-matplotlib.use("Agg")  # no screen needed
-
-import matplotlib.pyplot as plt  # noqa: E402
+from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.figures import plt
 
 REGULAR, SOBOLEV, THIRD = "tab:orange", "tab:blue", "tab:green"
+# Methods of a matplotlib axis that a drawing may call.
+_CALLS = (
+  "axhline",
+  "bar",
+  "barh",
+  "legend",
+  "loglog",
+  "minorticks_off",
+  "plot",
+  "set",
+  "set_xticks",
+  "set_yticks",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,21 +42,80 @@ class Measurement:
     return bool(self.measured <= self.bound)
 
 
+class Panel:
+  """Remembers what matplotlib is to draw on one axis."""
+
+  def __init__(self):
+    self.calls = []  # [name, arguments, named arguments]
+
+  def __getattr__(self, name):
+    if name not in _CALLS:
+      raise AttributeError(f"a drawing has no {name}.")
+    return lambda *args, **named: self.calls.append([name, args, named])
+
+
+class Drawing(typing.NamedTuple):
+  """A figure as a list of calls for each panel, kept beside its picture."""
+
+  title: str
+  panels: list
+
+  def write(self, path):
+    """Writes it as JSON, with six digits of every number."""
+    content = [self.title, [panel.calls for panel in self.panels]]
+    with open(path, "w", encoding="utf-8") as file:
+      json.dump(_plain(content), file, ensure_ascii=False)
+      file.write("\n")
+
+
+def _plain(value):
+  if isinstance(value, dict):
+    return {name: _plain(item) for name, item in value.items()}
+  if isinstance(value, str | bool | int | None):
+    return value
+  if isinstance(value, list | tuple | range):
+    return [_plain(item) for item in value]
+  array = np.asarray(value)
+  return _plain(array.tolist()) if array.ndim else float(f"{float(array):.6g}")
+
+
+def draw(path, picture):
+  """Draws what `Drawing.write` wrote into a PNG file.
+
+  Raises:
+    CommandError: the file is damaged.
+  """
+  try:
+    with open(path, encoding="utf-8") as file:
+      title, panels = json.load(file)
+    figure, axes = plt.subplots(
+      1,
+      len(panels),
+      figsize=(3.6 + 3.6 * len(panels), 4.4),
+      dpi=110,
+      layout="constrained",
+      squeeze=False,
+    )
+    figure.suptitle(title, fontsize=12)
+    for axis, calls in zip(axes.flat, panels, strict=True):
+      for name, args, named in calls:
+        getattr(axis, _CALLS[_CALLS.index(name)])(*args, **named)
+  except (OSError, ValueError, TypeError, AttributeError) as error:
+    raise CommandError(
+      f"{path} cannot be drawn ({error}); measure the figure anew."
+    ) from error
+  figure.savefig(picture)
+  plt.close(figure)
+
+
 class Result(typing.NamedTuple):
   """What a statement's function returns."""
 
-  figure: plt.Figure
+  figure: Drawing
   measurements: list
 
 
 def canvas(title, columns=2):
-  """Makes a titled figure; returns it with its axes."""
-  figure, axes = plt.subplots(
-    1,
-    columns,
-    figsize=(3.6 + 3.6 * columns, 4.4),
-    dpi=110,
-    layout="constrained",
-  )
-  figure.suptitle(title, fontsize=12)
-  return figure, axes
+  """Begins a titled drawing; returns it with its panel, or a list of them."""
+  panels = [Panel() for _ in range(columns)]
+  return Drawing(title, panels), panels if columns > 1 else panels[0]

@@ -3,7 +3,9 @@
 import csv
 import dataclasses
 import json
+import pathlib
 
+import numpy as np
 import pytest
 
 from trainers.distillation import config as distillation_config
@@ -29,7 +31,7 @@ def write_run(folder, error, kl, played=None, **changes):
     columns = ("step", *distillation_config.columns(config))
     writer = csv.DictWriter(file, columns, restval=0.5, lineterminator="\n")
     writer.writeheader()
-    for step, factor in ((5, 2), (10, 1)):
+    for step, factor in ((config.num_steps // 2, 2), (config.num_steps, 1)):
       row = dict(zip(names, (factor * error, factor * kl), strict=True))
       writer.writerow({"step": step, **row})
   result = {
@@ -91,7 +93,7 @@ def cells(text, *start):
 
 def test_report_compares_the_methods_in_every_scenario(runs, tmp_path):
   output = tmp_path / "output"
-  text = distillation_report.write_report(runs, output)
+  text, _ = distillation_report.REPORT.write(runs, output)
   assert (output / "table.md").read_text() == text
   row = cells(text, "breakout", "1")
   assert row[2] == "19.93 ± 0.50" and row[6:8] == ["4.00", "4.00"]
@@ -101,7 +103,7 @@ def test_report_compares_the_methods_in_every_scenario(runs, tmp_path):
 
 
 def test_report_answers_each_sentence_of_the_paper(runs, tmp_path):
-  text = distillation_report.write_report(runs, tmp_path / "output")
+  text, _ = distillation_report.REPORT.write(runs, tmp_path / "output")
   assert "better in 2 of 4 (2 beyond the spread of the seeds" in text
   assert "breakout: the gain is larger there; regular KL is 4.00 times" in text
   assert "methods are closest on Pong (their mean ratio: pong 1.00" in text
@@ -114,7 +116,7 @@ def test_a_large_loss_is_no_small_gap(tmp_path, pong, word):
       write_run(
         tmp_path / game / method, 0.1, kl, game=game, method=method, seed=0
       )
-  text = distillation_report.write_report(tmp_path, tmp_path / "output")
+  text, _ = distillation_report.REPORT.write(tmp_path, tmp_path / "output")
   assert f"{word} " in text and f"pong {pong:.2f}, breakout 0.50" in text
 
 
@@ -131,12 +133,12 @@ def test_a_loss_in_low_data_is_not_called_a_gain(tmp_path):
           method=method,
           seed=seed,
         )
-  text = distillation_report.write_report(tmp_path, tmp_path / "output")
+  text, _ = distillation_report.REPORT.write(tmp_path, tmp_path / "output")
   assert "there is NO gain there; regular KL is 0.50 times" in text
 
 
 def test_report_lists_controls_scores_and_unfinished_runs(runs, tmp_path):
-  text = distillation_report.write_report(runs, tmp_path / "output")
+  text, _ = distillation_report.REPORT.write(runs, tmp_path / "output")
   row = cells(text, "breakout", "1", "sobolev")
   assert row[7:10] == [
     "0.25 ± 0.00 (0.75)",
@@ -161,6 +163,58 @@ def test_report_lists_controls_scores_and_unfinished_runs(runs, tmp_path):
     assert (tmp_path / "output" / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_figures_are_handed_every_curve(runs, tmp_path, monkeypatch):
+  drawn = {}
+
+  def keep(path, lines):
+    drawn[pathlib.Path(path).stem] = lines
+
+  monkeypatch.setattr(distillation_report.figures, "save_curves", keep)
+  distillation_report.REPORT.write(runs, tmp_path / "output")
+  lines = drawn["figure4"]
+  assert list(lines) == [
+    (game, measure, percentage)
+    for game in ("pong", "breakout")
+    for measure in ("test_error", "test_kl")
+    for percentage in (1.0, 50.0)
+  ]
+  assert {tuple(methods) for methods in lines.values()} == {
+    ("regular", "sobolev")
+  }
+  steps, kls = lines["breakout", "test_kl", 1.0]["regular"]
+  assert steps == [5, 10]
+  spreads = np.array([1.0, 1.02, 0.97])[:, np.newaxis]
+  np.testing.assert_allclose(kls, spreads**2 * [0.2, 0.1], rtol=1e-5)
+  _, errors = lines["breakout", "test_error", 50.0]["sobolev"]
+  gains = 2 * np.array([1, 1.05, 1 / 1.05])[:, np.newaxis]
+  np.testing.assert_allclose(errors, spreads / gains * [0.4, 0.2], rtol=1e-5)
+  # The controls stand beside both methods, and only where there are any.
+  assert {key[::2] for key in drawn["controls"]} == {("pong", 1.0)}
+  for methods in drawn["controls"].values():
+    assert list(methods) == ["regular", "sobolev", "noise", "attention"]
+
+
+def test_redrawing_needs_no_runs_and_changes_nothing(runs, tmp_path):
+  output = tmp_path / "output"
+  text, _ = distillation_report.REPORT.write(runs, output)
+  before = {path: path.read_bytes() for path in output.iterdir()}
+  assert len(before) == 5
+  for name in ("table.md", "figure4.png", "controls.png"):
+    (output / name).unlink()
+  assert distillation_report.REPORT.redraw(output) == text
+  assert {path: path.read_bytes() for path in output.iterdir()} == before
+
+
+def test_a_missing_file_of_curves_leaves_the_picture(runs, tmp_path, capsys):
+  output = tmp_path / "output"
+  distillation_report.REPORT.write(runs, output)
+  (output / "curves.csv").unlink()
+  (output / "figure4.png").write_bytes(b"as it was")
+  distillation_report.REPORT.redraw(output)
+  assert (output / "figure4.png").read_bytes() == b"as it was"
+  assert "curves.csv is missing, so its figures stay" in capsys.readouterr().err
+
+
 def test_variants_make_rows_of_their_own(runs, tmp_path):
   write_run(
     runs / "variant",
@@ -171,7 +225,7 @@ def test_variants_make_rows_of_their_own(runs, tmp_path):
     rows="argmax",
     unit_norm=True,
   )
-  text = distillation_report.write_report(runs, tmp_path / "output")
+  text, _ = distillation_report.REPORT.write(runs, tmp_path / "output")
   name = "sobolev rows=argmax unit_norm=True"
   assert cells(text, "pong", "1", name)[6] == "0.0500"
 
@@ -180,12 +234,12 @@ def test_runs_that_do_not_belong_together_are_refused(runs, tmp_path):
   settings = {"game": "pong", "percentage": 1.0, "method": "regular"}
   write_run(runs / "again", 0.1, 0.1, **settings, seed=0)
   with pytest.raises(CommandError, match="are the same experiment"):
-    distillation_report.write_report(runs, tmp_path / "output")
+    distillation_report.REPORT.write(runs, tmp_path / "output")
   write_run(runs / "longer", 0.1, 0.1, **settings, seed=9, num_steps=99)
   with pytest.raises(CommandError, match=r"differ in num_steps \(10 and 99\)"):
-    distillation_report.write_report(runs, tmp_path / "output")
+    distillation_report.REPORT.write(runs, tmp_path / "output")
   with pytest.raises(CommandError, match="no finished run"):
-    distillation_report.write_report(tmp_path / "none", tmp_path / "output")
+    distillation_report.REPORT.write(tmp_path / "none", tmp_path / "output")
 
 
 @pytest.fixture
@@ -208,7 +262,7 @@ def search(tmp_path):
 def test_search_chooses_the_lowest_validation_kl(search, tmp_path):
   # Runs on test episodes have no say in it.
   write_run(search / "final", 0.0, 0.0, game="pong", learning_rate=5e-4)
-  text = search_report.write_report(search, tmp_path)
+  text, _ = search_report.REPORT.write(search, tmp_path)
   assert (
     f"pong sobolev at {SEARCHED:g} %, best of 3 trials: alpha 0.7, "
     "learning_rate 0.0003"
@@ -231,12 +285,12 @@ def test_a_choice_at_the_edge_of_what_was_tried_is_named(search, tmp_path):
     learning_rate=1e-5,
     validation_share=0.2,
   )
-  text = search_report.write_report(search, tmp_path)
+  text, _ = search_report.REPORT.write(search, tmp_path)
   assert text.endswith("(at the edge of the values tried: learning_rate)")
 
 
 def test_chosen_settings_reach_the_runs_and_their_controls(search, tmp_path):
-  search_report.write_report(search, tmp_path)
+  search_report.REPORT.write(search, tmp_path)
   chosen = distillation_search.read_choice(tmp_path / "search.csv")
   for method in ("sobolev", "attention"):
     config = dataclasses.replace(SMOKE, game="pong", method=method)
@@ -266,8 +320,8 @@ def test_the_nearest_searched_percentage_counts():
 def test_a_search_in_which_everything_diverged_says_so(search, tmp_path):
   for folder in search.iterdir():
     (folder / "finished.json").unlink(missing_ok=True)
-  with pytest.raises(CommandError, match="no finished search run"):
-    search_report.write_report(search, tmp_path)
+  with pytest.raises(CommandError, match="no finished run"):
+    search_report.REPORT.write(search, tmp_path)
   with pytest.raises(CommandError, match="search lower learning rates"):
     distillation_search.choose({(1,): None})
 

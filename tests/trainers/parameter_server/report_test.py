@@ -3,9 +3,6 @@
 import csv
 import json
 
-import pytest
-
-from trainers.lifecycle.command_line import CommandError
 from trainers.parameter_server import report
 
 
@@ -22,7 +19,7 @@ def write_run(folder, accuracy, seed, updates=None, workers=None, shares=1):
     "seed": seed,
   }
   result = {"test_accuracy": accuracy}
-  rows = "step,test_accuracy\n10,0.5\n"
+  rows = "step,test_accuracy\n10,0.5\n20,0.6\n"
   if updates:
     config["main_updates"] = updates
     result.update(workers=workers, begun_again=1, finished_again=0)
@@ -41,7 +38,7 @@ def test_seeds_share_a_row_and_kinds_do_not(tmp_path):
   write_run(tmp_path / "mirrored", 0.75, 0, shares=2)
   write_run(tmp_path / "sync", 0.7, 0, "sync", 2)
   write_run(tmp_path / "sync4", 0.6, 0, "sync", 4)
-  text = report.write_report(str(tmp_path), str(tmp_path / "out"))
+  text, _ = report.REPORT.write(str(tmp_path), str(tmp_path / "out"))
   assert (tmp_path / "out" / "table.md").read_text() == text
   rows = text.splitlines()[2:]
   assert [row.split(" | ")[1] for row in rows] == [
@@ -58,8 +55,3 @@ def test_seeds_share_a_row_and_kinds_do_not(tmp_path):
     table = list(csv.DictReader(file))
   assert [row["seed"] for row in table] == ["0", "1", "0", "0", "0", "0", "1"]
   assert table[-1]["staleness_most"] == "3" and not table[0]["staleness"]
-
-
-def test_no_run_is_one_sentence(tmp_path):
-  with pytest.raises(CommandError, match="no finished run"):
-    report.read_runs(str(tmp_path))

@@ -1,4 +1,7 @@
 import csv
+import dataclasses
+import json
+import pathlib
 import shutil
 
 import numpy as np
@@ -28,7 +31,8 @@ def workdir(tmp_path_factory):
 
 
 def test_report_holds_table_rows_and_figures(workdir, tmp_path):
-  table = report.write_report(workdir, tmp_path)
+  table, damages = report.REPORT.write(workdir, tmp_path)
+  assert not damages
   assert (tmp_path / "table.md").read_text() == table
   assert table.count("| booth |") == 2
   assert "\nOf 2 comparisons: " in table
@@ -42,6 +46,57 @@ def test_report_holds_table_rows_and_figures(workdir, tmp_path):
     assert square == pytest.approx(parts, rel=1e-4)
   for name in ("figure2.png", "figure7_booth.png"):
     assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_are_handed_the_numbers_of_each_run(
+  workdir, tmp_path, monkeypatch
+):
+  drawn = {}
+
+  def keep(path, *arrays):
+    drawn[pathlib.Path(path).name] = arrays
+
+  monkeypatch.setattr(report.figures, "save_figure2", keep)
+  monkeypatch.setattr(report.figures, "save_comparison", keep)
+  report.REPORT.write(workdir, tmp_path)
+  (errors,) = drawn["figure2.png"]
+  grid, columns = drawn["figure7_booth.png"]
+  titles = [title for title, *_ in columns]
+  assert titles[0] == "booth" and len(set(titles)) == 5
+  for size in (20, 100):
+    for method in ("regular", "sobolev"):
+      run = workdir / str(size) / method
+      result = json.loads((run / "finished.json").read_text())
+      np.testing.assert_allclose(
+        errors["booth", size, method], result["test_mse"], rtol=1e-5
+      )
+      config = dataclasses.replace(
+        regression.PRESETS["smoke"],
+        function="booth",
+        num_train=size,
+        method=method,
+        learning_rate=0.001,
+      )
+      networks = regression.load_networks(run, config)
+      values, gradients = regression.predict(*networks, grid.points)
+      place = titles.index(f"{method}, {size} points")
+      np.testing.assert_allclose(columns[place][1], values[0], rtol=1e-6)
+      np.testing.assert_allclose(columns[place][2], gradients[0], rtol=1e-6)
+
+
+def test_networks_that_cannot_be_read_are_named(workdir, tmp_path, capsys):
+  shutil.copytree(workdir, tmp_path / "runs")
+  path = tmp_path / "runs" / "20" / "sobolev" / "networks.npz"
+  path.write_bytes(path.read_bytes()[:500])
+  argv = ["report", f"--workdir={tmp_path}/runs", f"--output={tmp_path}/out"]
+  assert report.main(argv) == 2
+  assert "20/sobolev/networks.npz cannot be read" in capsys.readouterr().err
+  with np.load(tmp_path / "out" / "figure7_booth.npz") as models:
+    assert sorted(models) == [
+      "regular, 100 points",
+      "regular, 20 points",
+      "sobolev, 100 points",
+    ]
 
 
 def test_comparison_is_paired_by_seed():
@@ -92,17 +147,12 @@ def test_verdict_says_when_the_paper_is_contradicted():
   assert report.verdict(None, 2.0, 0.01).startswith("paper silent")
 
 
-def test_folder_without_runs_is_named(tmp_path):
-  with pytest.raises(CommandError, match="no finished run"):
-    report.read_runs(tmp_path)
-
-
 def test_two_runs_of_the_same_experiment_are_refused(workdir, tmp_path):
   run = workdir / "20" / "regular"
   shutil.copytree(run, tmp_path / "once")
   shutil.copytree(run, tmp_path / "again")
   with pytest.raises(CommandError, match="same experiment"):
-    report.read_runs(tmp_path)
+    report.REPORT.write(tmp_path, tmp_path / "out")
 
 
 def test_search_over_settings_makes_a_column_for_each(tmp_path):
@@ -118,7 +168,7 @@ def test_search_over_settings_makes_a_column_for_each(tmp_path):
       "--num_steps=50",
     ]
   )
-  table = report.write_report(tmp_path / "runs", tmp_path / "out")
+  table, _ = report.REPORT.write(tmp_path / "runs", tmp_path / "out")
   assert "| points | scaling |" in table
   assert "| 20 | none |" in table and "| 20 | standard |" in table
   assert not list((tmp_path / "out").glob("*.png"))

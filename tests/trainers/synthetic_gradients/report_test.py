@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -19,13 +20,18 @@ def write_run(folder, accuracy, preset="smoke", **changes):
   (folder / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
   columns = ("step", *synthetic_gradients.columns(config))
   with open(folder / "metrics.csv", "w", newline="") as file:
-    writer = csv.DictWriter(file, columns, restval=0.5, lineterminator="\n")
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
-    for step in (10, 20):
-      row = {"step": step}
+    for place, step in enumerate((config.num_steps // 2, config.num_steps)):
+      # No two numbers that a figure shows are equal.
+      row = {
+        name: f"{0.3 * place + 0.1 * config.seed + shift:.9g}"
+        for name in columns
+        for shift in [0.31 if name.startswith("relative_error") else 0.3]
+      }
       if config.method == "noprop":
         row["value_loss_1"] = ""
-      writer.writerow(row)
+      writer.writerow({**row, "step": step})
   if accuracy is not None:
     result = {
       "test_accuracy": accuracy,
@@ -62,7 +68,7 @@ def runs(tmp_path):
 
 def test_report_writes_table_verdicts_csv_and_figures(runs, tmp_path):
   output = tmp_path / "output"
-  text = report.write_report(runs, output)
+  text, _ = report.REPORT.write(runs, output)
   assert (output / "table.md").read_text() == text
   rows = [line.split(" | ") for line in text.splitlines() if "±" in line]
   table = {row[0].strip("| "): row for row in rows}
@@ -92,7 +98,7 @@ def test_runs_with_other_settings_get_a_column(tmp_path):
         learning_rate=rate,
         seed=seed,
       )
-  text = report.write_report(tmp_path, tmp_path / "output")
+  text, _ = report.REPORT.write(tmp_path, tmp_path / "output")
   assert text.startswith("| learning rate | method |")
   assert "| 0.01 | sobolev | 6.0 ± 7.1 | 2 |" in text
   assert not (tmp_path / "output" / "accuracy.png").exists()
@@ -110,24 +116,34 @@ def test_verdict_needs_a_clear_difference():
   assert "no clear" in verdict(low, low)
 
 
-def test_folder_without_a_finished_run_is_refused(tmp_path):
-  write_run(tmp_path / "begun", None)
-  with pytest.raises(CommandError, match="no finished run"):
-    report.read_runs(tmp_path)
-
-
 def test_the_same_experiment_twice_is_refused(tmp_path):
   write_run(tmp_path / "a", 0.5)
   write_run(tmp_path / "b", 0.6)
   with pytest.raises(CommandError, match="are the same experiment"):
-    report.read_runs(tmp_path)
+    report.REPORT.write(tmp_path, tmp_path / "output")
 
 
-def test_curves_stack_the_seeds(runs):
-  found, _ = report.read_runs(runs)
-  steps, values = report.read_curve(found[("critic",)], "cosine_3")
-  assert steps == [10, 20] and np.array(values).shape == (3, 2)
-  assert report.read_curve(found[("noprop",)], "value_loss_1") is None
+def test_the_figures_are_handed_every_seed_and_step(
+  runs, tmp_path, monkeypatch
+):
+  drawn = {}
+
+  def keep(path, panels, ylabel, num_columns=1):
+    drawn[pathlib.Path(path).stem] = panels
+
+  monkeypatch.setattr(report.figures, "save_curves", keep)
+  report.REPORT.write(runs, tmp_path / "output")
+  steps, values = drawn["accuracy"]["test accuracy"]["critic"]
+  assert steps == [10, 20]
+  np.testing.assert_allclose(values, [[0.3, 0.6], [0.4, 0.7], [0.5, 0.8]])
+  assert list(drawn["cosine"]) == [
+    f"border {border} of 3 (from below)" for border in (1, 2, 3)
+  ]
+  lines = drawn["relative_error"]["border 3 of 3 (from below)"]
+  assert "backprop" not in lines
+  np.testing.assert_allclose(
+    lines["direct"][1], [[0.31, 0.61], [0.41, 0.71], [0.51, 0.81]]
+  )
 
 
 def test_imagenets_table_has_top5_and_both_numbers_of_modules(tmp_path):
@@ -143,7 +159,7 @@ def test_imagenets_table_has_top5_and_both_numbers_of_modules(tmp_path):
         num_modules=number,
       )
   output = tmp_path / "output"
-  text = report.write_report(tmp_path / "runs", output)
+  text, _ = report.REPORT.write(tmp_path / "runs", output)
   rows = [
     [cell.strip() for cell in line.strip("|\n").split("|")]
     for line in text.splitlines()
@@ -167,9 +183,22 @@ def test_imagenets_table_has_top5_and_both_numbers_of_modules(tmp_path):
 
 
 def test_runs_from_before_a_setting_came_into_being_are_read(runs, tmp_path):
+  whole, _ = report.REPORT.write(runs, tmp_path / "whole")
   for path in runs.rglob("config.json"):
     fields = json.loads(path.read_text())
     del fields["image_size"], fields["colour_distortion"]
     path.write_text(json.dumps(fields))
-  found, varied = report.read_runs(runs)
-  assert len(found) == 7 and not varied
+  text, damages = report.REPORT.write(runs, tmp_path / "again")
+  assert text == whole and not damages
+
+
+def test_what_is_redrawn_equals_what_the_runs_gave(runs, tmp_path):
+  text, _ = report.REPORT.write(runs, tmp_path / "output")
+  pictures = {p: p.read_bytes() for p in (tmp_path / "output").glob("*.png")}
+  for path in [*pictures, tmp_path / "output" / "table.md"]:
+    path.unlink()
+  argv = ["report", "--redraw", f"--output={tmp_path / 'output'}"]
+  assert report.main(argv) == 0
+  assert (tmp_path / "output" / "table.md").read_text() == text
+  assert len(pictures) == 3
+  assert {path: path.read_bytes() for path in pictures} == pictures

@@ -1,6 +1,5 @@
 """From a run's checkpoint to a file that others load, and its report."""
 
-import dataclasses
 import json
 import shutil
 
@@ -12,6 +11,7 @@ from sobolev_tf.networks.atari import StudentNetwork, TeacherNetwork
 from trainers.lifecycle.command_line import CommandError
 from trainers.teachers import files as teacher_files
 from trainers.teachers import report as teacher_report
+from trainers.teachers import scores as game_scores
 from trainers.teachers import train as a3c
 
 
@@ -35,7 +35,7 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def report(runs, tmp_path_factory):
   output = tmp_path_factory.mktemp("report")
-  teacher_report.write(str(runs), str(output))
+  teacher_report.REPORT.write(str(runs), str(output))
   return output
 
 
@@ -74,7 +74,7 @@ def test_an_unchanged_teacher_is_not_played_again(report, runs, monkeypatch):
   def refuse(*unused, **also_unused):
     raise AssertionError("it was played again")
 
-  monkeypatch.setattr(teacher_report, "play", refuse)
+  monkeypatch.setattr(game_scores, "play", refuse)
   assert report_again(runs, report) == 0
   assert (report / "breakout.json").read_text() == before
   card = json.loads(before)
@@ -89,27 +89,28 @@ def test_a_score_that_is_not_finite_is_refused(runs, tmp_path, monkeypatch):
   def play(*unused, **also_unused):
     return np.array([1.0, np.nan])
 
-  monkeypatch.setattr(teacher_report, "play", play)
+  monkeypatch.setattr(game_scores, "play", play)
   with pytest.raises(CommandError, match="score of breakout is not finite"):
     report_again(runs, tmp_path)
   assert not list(tmp_path.glob("*.npz"))
 
 
-def teacher_of(steps, scores, game="pong"):
-  config = dataclasses.replace(a3c.PRESETS["desk"], game=game)
-  card = {"steps": 3_000_000, "scores": {}}
-  return teacher_report.Teacher(config, card, np.array(steps), np.array(scores))
-
-
 def test_scores_stand_beside_the_reference():
-  one = teacher_of([0.91, 0.95, 1.0, 1.02, 2.0], [-21, -19, -18, 5, -9])
-  assert teacher_report.score_at(one, 1) == pytest.approx(-58 / 3)
-  assert teacher_report.score_at(one, 2) == -9
-  assert np.isnan(teacher_report.score_at(one, 1.5))
-  table = teacher_report._table([one])
+  steps = np.array([0.91, 0.95, 1.0, 1.02, 2.0])
+  scores = np.array([-21, -19, -18, 5, -9])
+  learnt = {
+    step: teacher_report.score_at(steps, scores, step) for step in (1, 1.5, 2)
+  }
+  assert learnt == {1: pytest.approx(-58 / 3), 1.5: None, 2: -9}
+  empty = dict.fromkeys((*teacher_report._LEARNT, *teacher_report._PLAYED), "")
+  row = {"game": "pong", "steps": "3000000", **empty}
+  row |= {"score_at_1M": "-19.3333", "score_at_2M": "-9"}
+  table = teacher_report.make_table([row])
   # At 3 million steps the reference lies between -16 and 14.
-  row = "| pong | 3,000,000 | -19.3 (-20.0) | -9.0 (-16.0) | - (-6.0) | - | - |"
-  assert row in table
+  line = (
+    "| pong | 3,000,000 | -19.3 (-20.0) | -9.0 (-16.0) | - (-6.0) | - | - |"
+  )
+  assert line in table
 
 
 def test_the_command_starts_from_the_nearest_preset():
@@ -125,13 +126,10 @@ def test_wrong_folders_give_one_sentence(runs, tmp_path):
     report_again(tmp_path, tmp_path / "out")
   copy = tmp_path / "again"
   copy.mkdir()
-  for name in ("config.json", "finished.json"):
+  for name in ("config.json", "finished.json", "metrics.csv"):
     (copy / name).write_text((runs / "breakout" / name).read_text())
   (tmp_path / "breakout").symlink_to(runs / "breakout")
-  with pytest.raises(CommandError, match="both play breakout"):
-    report_again(tmp_path, tmp_path / "out")
-  (copy / "config.json").write_text('{"method": "sobolev"}')
-  with pytest.raises(CommandError, match="settings of a teacher's run"):
+  with pytest.raises(CommandError, match="same experiment"):
     report_again(tmp_path, tmp_path / "out")
 
 
@@ -141,7 +139,10 @@ def test_a_run_that_is_not_finished_is_no_teacher_yet(runs, tmp_path, capsys):
   (half / "finished.json").unlink()
   with pytest.raises(CommandError, match="no finished run"):
     report_again(tmp_path / "runs", tmp_path / "out")
+  shutil.copytree(runs / "breakout", tmp_path / "runs" / "breakout")
+  assert report_again(tmp_path / "runs", tmp_path / "out") == 0
   assert "pong is not finished and left out" in capsys.readouterr().err
+  assert not (tmp_path / "out" / "pong.npz").exists()
 
 
 def test_a_damaged_last_checkpoint_is_not_shipped(runs, tmp_path):

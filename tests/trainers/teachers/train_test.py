@@ -13,6 +13,7 @@ from data import atari
 from trainers.lifecycle import checkpoints, loop, run
 from trainers.lifecycle.command_line import CommandError
 from trainers.teachers import actor
+from trainers.teachers import scores as game_scores
 from trainers.teachers import train as a3c
 from trainers.teachers.actor_critic import ActorCritic, Rollout
 
@@ -278,17 +279,17 @@ def test_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch, capsys):
 
 
 def test_a_stop_during_the_last_games_is_heard(tmp_path, monkeypatch, capsys):
-  play = a3c.play
+  play = game_scores.play
 
   def stop_and_play(*arguments, **named):
     os.kill(os.getpid(), signal.SIGTERM)
     return play(*arguments, **named)
 
-  monkeypatch.setattr(a3c, "play", stop_and_play)
+  monkeypatch.setattr(game_scores, "play", stop_and_play)
   assert run_here(tmp_path, "--num_score_games=1") == 128 + signal.SIGTERM
   assert "stopped behind the last step" in capsys.readouterr().err
   assert not (tmp_path / "finished.json").exists()
-  monkeypatch.setattr(a3c, "play", play)
+  monkeypatch.setattr(game_scores, "play", play)
   capsys.readouterr()
   assert run_here(tmp_path, "--num_score_games=1") == 0
   assert "actors' time" not in capsys.readouterr().out  # nobody acted

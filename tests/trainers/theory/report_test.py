@@ -2,12 +2,11 @@
 
 import csv
 
-import matplotlib.pyplot as plt
 import pytest
 
 from trainers.lifecycle.command_line import CommandError
 from trainers.theory import report as theory
-from trainers.theory.results import Measurement, Result
+from trainers.theory.results import Measurement, Result, canvas
 
 _QUICK = ("polynomials", "gaussians", "piecewise_linear", "transfer")
 
@@ -32,11 +31,17 @@ def test_quick_statements_hold_and_fill_the_page(tmp_path):
     assert f"![{theory.STATEMENTS[name].name}]({name}.png)" in page
   for row in rows:
     assert row["measured"] in page
+  before = {path: path.read_bytes() for path in output.iterdir()}
+  for name in ("README.md", "gaussians.png"):
+    (output / name).unlink()
+  assert theory.main(["theory", f"--output={output}", "--redraw"]) == 0
+  assert {path: path.read_bytes() for path in output.iterdir()} == before
 
 
 def fake(measured):
-  figure = plt.figure(figsize=(1, 1))
-  return Result(figure, [Measurement("a | b", measured, 1.0)])
+  drawing, panel = canvas("title", columns=1)
+  panel.plot([0, 1], [0, measured])
+  return Result(drawing, [Measurement("a | b", measured, 1.0)])
 
 
 def replace(monkeypatch, name, measured):

@@ -1,0 +1,114 @@
+"""The command of a report: what it writes, names and returns."""
+
+import dataclasses
+import json
+
+import pytest
+
+from trainers.lifecycle import report, tables
+from trainers.lifecycle.command_line import CommandError, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  seed: int = setting(0, "", minimum=0)
+  num_steps: int = setting(2, "", minimum=1)
+
+
+def collect(runs, output):
+  rows = [{"seed": r.config.seed, "error": r.result["error"]} for r in runs]
+  tables.write_csv(f"{output}/results.csv", rows)
+  return [f"{run.folder} lacks weights." for run in runs if run.config.seed > 8]
+
+
+def render(output):
+  rows = tables.read_csv(f"{output}/results.csv", "seed", "error")
+  text = " ".join(row["error"] for row in rows)
+  return text, {"curves.csv": lambda path: None}
+
+
+REPORT = report.Report(
+  "What it does.",
+  "./scripts/make.sh",
+  lambda fields: Config,
+  collect,
+  render,
+  lambda config: ("error",),
+)
+
+
+def write_run(folder, seed):
+  folder.mkdir(parents=True)
+  (folder / "config.json").write_text(json.dumps({"seed": seed}))
+  (folder / "finished.json").write_text(json.dumps({"error": seed + 0.5}))
+  (folder / "metrics.csv").write_text("step,loss\n1,1\n2,2\n")
+
+
+@pytest.fixture
+def runs(tmp_path):
+  for seed in (1, 2):
+    write_run(tmp_path / "runs" / str(seed), seed)
+  return tmp_path / "runs"
+
+
+def call(*flags):
+  return REPORT.main(["report", *flags])
+
+
+def test_a_report_is_written_and_redrawn(runs, tmp_path, capsys):
+  output = tmp_path / "out"
+  assert call(f"--workdir={runs}", f"--output={output}") == 0
+  assert (output / "table.md").read_text() == "1.5 2.5"
+  (output / "table.md").unlink()
+  assert call("--redraw", f"--output={output}") == 0
+  assert (output / "table.md").read_text() == "1.5 2.5"
+  said = capsys.readouterr()
+  assert said.out == "1.5 2.5\n1.5 2.5\n"
+  assert said.err.count("curves.csv is missing") == 2
+  assert "./scripts/make.sh makes it" in said.err
+
+
+def test_a_damaged_run_is_named_and_the_code_says_so(runs, tmp_path, capsys):
+  write_run(runs / "9", 9)
+  (runs / "1" / "metrics.csv").write_text("")
+  assert call(f"--workdir={runs}", f"--output={tmp_path}") == 2
+  assert (tmp_path / "table.md").read_text() == "2.5 9.5"
+  left_out = [
+    line for line in capsys.readouterr().err.splitlines() if "left out" in line
+  ]
+  assert len(left_out) == 2
+  assert "1/metrics.csv ends within a row" in left_out[0]
+  assert "9 lacks weights" in left_out[1]
+
+
+def test_a_search_writes_no_table(runs, tmp_path):
+  REPORT._replace(table="").write(runs, tmp_path / "out")
+  assert [path.name for path in (tmp_path / "out").iterdir()] == ["results.csv"]
+
+
+@pytest.mark.parametrize(
+  "flags",
+  [
+    [],
+    ["--workdir=a"],
+    ["--output=a"],
+    ["--output=a", "--workdir=b", "--redraw"],
+    ["--output=a", "--workdir=b", "--no_such_flag=1"],
+    ["--output=a", "--workdir=b", "stray"],
+  ],
+)
+def test_a_command_line_that_says_too_little_or_too_much_is_refused(flags):
+  with pytest.raises(CommandError) as error:
+    call(*flags)
+  assert "\n" not in str(error.value)
+
+
+def test_help_writes_nothing(capsys):
+  assert call("--help") == 0
+  assert "What it does." in capsys.readouterr().out
+
+
+def test_an_output_that_is_a_file_is_one_sentence(runs, tmp_path):
+  (tmp_path / "out").write_text("")
+  with pytest.raises(CommandError, match="--output .* cannot be written"):
+    call(f"--workdir={runs}", f"--output={tmp_path / 'out'}")

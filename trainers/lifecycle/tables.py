@@ -1,0 +1,133 @@
+"""Numbers of many runs as CSV and Markdown, and their curves over the steps.
+
+A report first writes its numbers as CSV. Its tables and figures are made from
+those files alone, so that they can be made again without the runs.
+"""
+
+import csv
+
+import numpy as np
+
+from trainers.lifecycle.command_line import CommandError
+
+
+def markdown(groups, cells):
+  """A table with one line for each of `groups`.
+
+  Args:
+    groups: iterable of anything, such as lists of rows.
+    cells: dict from a column's title to a function from a group to a text.
+  """
+  lines = [[cell(group) for cell in cells.values()] for group in groups]
+  lines = [list(cells), ["---"] * len(cells), *lines]
+  return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def numbers_of(result, names):
+  """Numbers of a run's result in six digits, for a row of a CSV file.
+
+  Args:
+    result: dict, or None for a run without one.
+    names: of the numbers; one that is missing is left empty.
+  """
+  found = result or {}
+  return {
+    name: "" if found.get(name) is None else f"{found[name]:.6g}"
+    for name in names
+  }
+
+
+def write_csv(path, rows):
+  """Writes dicts with the same keys."""
+  with open(path, "w", encoding="utf-8", newline="") as file:
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def read_csv(path, *columns):
+  """Reads a file as dicts from a column to a text.
+
+  Args:
+    path: of the file.
+    *columns: that it must have.
+
+  Raises:
+    CommandError: it is missing, empty, or not such a file.
+  """
+  try:
+    with open(path, encoding="utf-8", newline="") as file:
+      rows = list(csv.DictReader(file))
+    if any(None in (*row, *row.values()) for row in rows):
+      raise ValueError("a row has other columns than the first one")
+    if missing := [name for name in columns if name not in (*rows, {})[0]]:
+      raise ValueError(f"it has no {', '.join(missing)}")
+  except (OSError, ValueError, csv.Error) as error:
+    raise CommandError(
+      f"{path} is not what the report writes ({error}); restore it, or write "
+      "it anew from the runs."
+    ) from error
+  return rows
+
+
+def group(rows, *columns):
+  """dict from what some columns hold, a tuple, to the rows that hold it."""
+  groups = {}
+  for row in rows:
+    groups.setdefault(tuple(row[name] for name in columns), []).append(row)
+  return groups
+
+
+def numbers(rows, column):
+  """The numbers of one column, float, of the rows that have one."""
+  return [float(row[column]) for row in rows if row[column]]
+
+
+def write_curves(path, keys, runs, columns):
+  """Writes the curves of finished runs, one row per run and step.
+
+  Args:
+    path: CSV file.
+    keys: for each run a dict of what tells it from others, the seed last.
+    runs: list of `finished.Run`.
+    columns: of metrics.csv.
+  """
+  rows = []
+  for key, run in zip(keys, runs, strict=True):
+    curves = {
+      name: dict(zip(*run.curve(name), strict=True)) for name in columns
+    }
+    for step in sorted(set().union(*curves.values())):
+      found = {name: curve.get(step) for name, curve in curves.items()}
+      rows.append({**key, "step": step, **numbers_of(found, columns)})
+  write_csv(path, rows)
+
+
+def read_curves(path, column):
+  """Reads what `write_curves` wrote.
+
+  Args:
+    path: CSV file.
+    column: one of the columns.
+
+  Returns:
+    dict from what tells the runs apart, a tuple of texts without the seed, to
+    (steps `[T]`, values `[seeds, T]`); what has no such curve is left out.
+
+  Raises:
+    CommandError: the file is damaged, or seeds were measured at other steps.
+  """
+  rows = read_csv(path, "seed", "step", column)
+  names = list(rows[0])[: list(rows[0]).index("seed")]
+  curves = {}
+  filled = [row for row in rows if row[column]]
+  for key, own in group(filled, *names).items():
+    seeds = group(own, "seed").values()
+    steps = [[int(row["step"]) for row in seed] for seed in seeds]
+    if any(other != steps[0] for other in steps):
+      raise CommandError(
+        f"the seeds of {', '.join(key)} in {path} were measured at different "
+        "steps; report runs of one kind."
+      )
+    curves[key] = steps[0], np.array([numbers(seed, column) for seed in seeds])
+  return curves
