@@ -37,31 +37,36 @@ def numbers_of(result, names):
   }
 
 
-def write_csv(path, rows):
-  """Writes dicts with the same keys."""
+def write_csv(path, rows, columns=None):
+  """Writes dicts with the same keys, `columns` where there may be no dict."""
   with open(path, "w", encoding="utf-8", newline="") as file:
-    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+    names = columns or list(rows[0])
+    writer = csv.DictWriter(file, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
 
 
-def read_csv(path, *columns):
+def read_csv(path, *columns, may_be_empty=False):
   """Reads a file as dicts from a column to a text.
 
   Args:
     path: of the file.
     *columns: that it must have.
+    may_be_empty: whether there may be no row below the columns' names.
 
   Raises:
-    CommandError: it is missing, empty, or not such a file.
+    CommandError: it is missing or not such a file.
   """
   try:
     with open(path, encoding="utf-8", newline="") as file:
-      rows = list(csv.DictReader(file))
+      reader = csv.DictReader(file)
+      rows, names = list(reader), reader.fieldnames or ()
     if any(None in (*row, *row.values()) for row in rows):
       raise ValueError("a row has other columns than the first one")
-    if missing := [name for name in columns if name not in (*rows, {})[0]]:
+    if missing := [name for name in columns if name not in names]:
       raise ValueError(f"it has no {', '.join(missing)}")
+    if not (rows or may_be_empty):
+      raise ValueError("it has no rows")
   except (OSError, ValueError, csv.Error) as error:
     raise CommandError(
       f"{path} is not what the report writes ({error}); restore it, or write "
@@ -100,7 +105,7 @@ def write_curves(path, keys, runs, columns):
     for step in sorted(set().union(*curves.values())):
       found = {name: curve.get(step) for name, curve in curves.items()}
       rows.append({**key, "step": step, **numbers_of(found, columns)})
-  write_csv(path, rows)
+  write_csv(path, rows, [*keys[0], "step", *columns])
 
 
 def read_curves(path, column):
@@ -117,10 +122,11 @@ def read_curves(path, column):
   Raises:
     CommandError: the file is damaged, or seeds were measured at other steps.
   """
-  rows = read_csv(path, "seed", "step", column)
-  names = list(rows[0])[: list(rows[0]).index("seed")]
-  curves = {}
+  rows = read_csv(path, "seed", "step", column, may_be_empty=True)
   filled = [row for row in rows if row[column]]
+  curves, names = {}, []
+  if filled:
+    names = list(filled[0])[: list(filled[0]).index("seed")]
   for key, own in group(filled, *names).items():
     seeds = group(own, "seed").values()
     steps = [[int(row["step"]) for row in seed] for seed in seeds]

@@ -241,13 +241,14 @@ def _beside(game, step, score):
 
 def _panels(rows, path):
   """dict from a game to (steps in millions, scores, reference or None)."""
-  panels = {}
-  ends = {row["game"]: int(row["steps"]) / _MILLION for row in rows}
-  for (game,), (steps, scores) in tables.read_curves(path, "score").items():
+  panels, curves = {}, tables.read_curves(path, "score")
+  for row in rows:
+    game, end = row["game"], int(row["steps"]) / _MILLION
+    steps, scores = curves.get((game,), ([], [[]]))
     reference = REFERENCE.get(game)
     if reference is not None:
       # As far as our run goes, and one point more.
-      count = sum(step < ends[game] for step in REFERENCE_STEPS) + 1
+      count = sum(step < end for step in REFERENCE_STEPS) + 1
       reference = REFERENCE_STEPS[:count], reference[:count]
     panels[game] = np.array(steps) / _MILLION, scores[0], reference
   return panels
