@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.labels import matching as labels_lib
-from sobolev_tf.training import weight_schedules
+from sobolev_tf.training import full_batch, weight_schedules
 from sobolev_tf.training.network_model import NetworkModel
 from sobolev_tf.training.objective import Objective, global_batch
 from sobolev_tf.training.scaling import Scaling
@@ -241,20 +241,120 @@ class SobolevModel(NetworkModel):
     given = inspect.signature(super().fit).bind(x, y, *args, **kwargs)
     self._assert_compile_called("fit")
     labels_lib.check_sample_weight(given.arguments)
+    known_x, known_y = x, y
+    split = given.arguments.get("validation_split", 0.0)
+    if split and given.arguments.get("validation_data") is None:
+      end = int(math.floor(len(x) * (1.0 - split)))
+      known_x, known_y = keras.tree.map_structure(lambda a: a[:end], (x, y))
+    self.prepare(known_x, known_y, given.arguments.get("steps_per_epoch"))
+    return super().fit(x, y, *args, **kwargs)
+
+  def fit_full_batch(
+    self,
+    x,
+    y,
+    *,
+    method="adam",
+    updates=None,
+    updates_per_epoch=100,
+    batch_size=None,
+    l2=0.0,
+    sample_weight=None,
+    validation_split=0.0,
+    validation_data=None,
+    callbacks=None,
+    verbose=0,
+    jit_compile=None,
+  ):
+    """Trains on data in memory, with many updates per compiled call.
+
+    `fit` spends about 50 ms of Keras per epoch, which for a small data set is
+    one update. Here the data stays on the device and Keras is asked once every
+    `updates_per_epoch` updates, which this calls an epoch.
+
+    Methods:
+
+    - `"adam"`: the Adam or AdamW of `compile`, whose learning rate falls to
+      zero along half a cosine; a schedule of your own is left as it is.
+    - `"lbfgs"`: L-BFGS; an update is an iteration, of slightly more than one
+      evaluation on average. The first choice for smooth networks and up to
+      some thousand examples.
+    - `"levenberg_marquardt"`: for squared losses and at most 2e7 residuals
+      times parameters (such as 2,000 times 10,000); a residual is one component
+      of one label. An update costs a Jacobian and a dense system.
+
+    The last two compute in float64 on a copy of a Keras network and give the
+    weights back after each epoch (a Sonnet network is trained in its own
+    precision), see no change that callbacks make to weights, keep one set of
+    random directions throughout, and begin anew at each call. With Dropout
+    take `"adam"`.
+
+    Callbacks' epoch methods are called as by `fit` (those of batches are not),
+    with the metrics of `fit` measured over all examples at the epoch's end:
+    `keras.callbacks.EarlyStopping("val_loss", restore_best_weights=True)`
+    stops on held-out data. `BackupAndRestore` resumes at the last epoch's end;
+    with `"adam"` exactly, with the others without their memory of curvature.
+
+    Args:
+      x: `[N, *in]`, an array.
+      y: labels as in `fit`, arrays.
+      method: see above.
+      updates: how many at most; None means 5,000 of Adam, 1,000 of L-BFGS, 200
+        of Levenberg-Marquardt. The last two stop when they converge.
+      updates_per_epoch: how many are made in one call.
+      batch_size: None means all examples at each update; with `"adam"` a
+        number makes mini-batches, which are a function of (seed, update).
+      l2: multiplies the sum of squares of all trainable variables of rank 2
+        and more (kernels, not biases), which is added to the loss.
+      sample_weight: None, or `[N]`.
+      validation_split: share of the examples, the last ones, to hold out.
+      validation_data: `(x, y)` to measure at each epoch's end.
+      callbacks: list of Keras callbacks.
+      verbose: 0, 1 or 2, as in `fit`.
+      jit_compile: whether to compile with XLA; None means yes unless the
+        derivatives have too many rows for it (see `derivatives`).
+
+    Returns:
+      A `keras.callbacks.History`.
+
+    Raises:
+      ValueError: an argument or label is not what is wanted.
+      FloatingPointError: the loss or its gradient is not finite; the weights
+        are those before that update.
+    """
+    return full_batch.fit_full_batch(
+      self,
+      x,
+      y,
+      method=method,
+      updates=updates,
+      updates_per_epoch=updates_per_epoch,
+      batch_size=batch_size,
+      l2=l2,
+      sample_weight=sample_weight,
+      validation_split=validation_split,
+      validation_data=validation_data,
+      callbacks=callbacks,
+      verbose=verbose,
+      jit_compile=jit_compile,
+    )
+
+  def prepare(self, x, y=None, steps=None):
+    """Makes what training needs: variables, scaling, the optimizer's state.
+
+    Args:
+      x: as in `adapt`, which is called unless the scaling is fitted.
+      y: as in `adapt`.
+      steps: as in `adapt`.
+    """
     self._build_for(x)
     if not self.scaling.adapted:
-      known_x, known_y = x, y
-      split = given.arguments.get("validation_split", 0.0)
-      if split and given.arguments.get("validation_data") is None:
-        end = int(math.floor(len(x) * (1.0 - split)))
-        known_x, known_y = keras.tree.map_structure(lambda a: a[:end], (x, y))
-      self.adapt(known_x, known_y, given.arguments.get("steps_per_epoch"))
+      self.adapt(x, y, steps)
     if self.built and not self.optimizer.built:
       # Built now, the optimizer's state can be restored by callbacks before
       # the first step.
       with self.distribute_strategy.scope():
         self.optimizer.build(self.trainable_variables)
-    return super().fit(x, y, *args, **kwargs)
 
   def evaluate(self, x=None, y=None, *args, **kwargs):
     """As `keras.Model.evaluate`."""

@@ -3,6 +3,8 @@
 import sonnet as snt
 import tensorflow as tf
 
+from sobolev_tf.derivatives.dense_networks import value_and_gradient
+
 
 class RegressionMLP(snt.Module):
   """Multi-layer perceptrons for regression, one per seed, side by side.
@@ -85,7 +87,7 @@ class RegressionMLP(snt.Module):
 
     Nested tapes need six matrix products per layer for the gradient of a
     Sobolev loss w.r.t. the weights. A network that is piecewise linear in x
-    and has one output needs four: see `_value_and_gradient`.
+    and has one output needs four: see `derivatives.dense_networks`.
 
     Args:
       x: `[S * B, num_inputs]`.
@@ -101,10 +103,8 @@ class RegressionMLP(snt.Module):
         f"value_and_gradient needs one output, but this network has "
         f"{self._shapes[-1][1]}; use derivatives."
       )
-    value, gradient = _value_and_gradient(
-      self._split(x),
-      *(tf.convert_to_tensor(w) for w in self.weights),
-      *(tf.convert_to_tensor(b) for b in self.biases),
+    value, gradient = value_and_gradient(
+      self._split(x), self.weights, self.biases
     )
     return (
       tf.reshape(value, [-1, 1]),
@@ -113,60 +113,3 @@ class RegressionMLP(snt.Module):
 
   def _split(self, x):
     return tf.reshape(x, [self._num_networks, -1, x.shape[-1]])
-
-
-@tf.custom_gradient
-def _value_and_gradient(x, *parameters):
-  """Value m and input gradient of ReLU networks, with a short way back.
-
-  Around x the network is affine. With the masks D_l of its active units, layer
-  by layer, `h_l = D_l (h_{l-1} W_l + b_l)`, and the gradient comes back as
-  `g_l = D_l (g_{l+1} W_{l+1}^T)`, `grad m = g_1 W_1^T`.
-
-  A loss sends back `delta = dL/dm` and `u = dL/d(grad m)`. Both reach W_l over
-  the same g_l: `delta h_{l-1}^T g_l` from the value and `(D..W_1 u)^T g_l` from
-  the gradient. So both travel forward as one vector, `t_0 = delta x + u`,
-  `t_l = D_l (t_{l-1} W_l + delta b_l)`, and `dL/dW_l = t_{l-1}^T g_l`: four
-  matrix products per layer instead of six.
-
-  Args:
-    x: `[S, B, in]`.
-    *parameters: the weights of all layers, then their biases.
-
-  Returns:
-    Value `[S, B, 1]` and gradient `[S, B, in]`, and the function that
-    differentiates both.
-  """
-  weights = parameters[: len(parameters) // 2]
-  biases = parameters[len(parameters) // 2 :]
-  h, masks = x, []
-  for w, b in zip(weights[:-1], biases[:-1], strict=True):
-    a = tf.matmul(h, w) + b
-    masks.append(tf.cast(a > 0, a.dtype))
-    h = tf.nn.relu(a)
-  value = tf.matmul(h, weights[-1]) + biases[-1]  # [S, B, 1]
-
-  g = tf.ones_like(value)
-  backward = [g]  # g_L, ..., g_1
-  for layer in range(len(masks), 0, -1):
-    if layer == len(masks):  # a product with a column of ones
-      g = tf.linalg.matrix_transpose(weights[layer])  # [S, 1, units]
-    else:
-      g = tf.matmul(g, weights[layer], transpose_b=True)
-    g = masks[layer - 1] * g
-    backward.append(g)
-  gradient = tf.matmul(g, weights[0], transpose_b=True)  # [S, B, in]
-
-  def differentiate(delta, u):
-    t = delta * x + u
-    of_weights, of_biases = [], []
-    for layer, g in enumerate(reversed(backward)):
-      of_weights.append(tf.matmul(t, g, transpose_a=True))
-      of_biases.append(tf.reduce_sum(delta * g, axis=1, keepdims=True))
-      if layer < len(masks):
-        t = tf.matmul(t, weights[layer]) + delta * biases[layer]
-        t = masks[layer] * t
-    # The gradient itself does not change with x: the network is affine there.
-    return (delta * gradient, *of_weights, *of_biases)
-
-  return (value, gradient), differentiate

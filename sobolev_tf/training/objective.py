@@ -3,11 +3,12 @@
 import dataclasses
 import typing
 
+import numpy as np
 import tensorflow as tf
 
 from sobolev_tf.labels.matching import label_name, match_labels, orders_of
 from sobolev_tf.training import weight_schedules
-from sobolev_tf.training.losses import LOSSES, sobolev_loss
+from sobolev_tf.training.losses import LOSSES, exact_cast, sobolev_loss
 from sobolev_tf.training.terms import (
   draw_directions,
   full_terms,
@@ -185,6 +186,32 @@ class Objective:
     )
     return _weighed(losses, sample_weight), comparison
 
+  def residuals(self, comparison, scaling, step):
+    """What the losses are the squares of, where all of them are "l2".
+
+    Args:
+      comparison: of `on_examples`.
+      scaling: a built `Scaling`.
+      step: as in `__call__`.
+
+    Returns:
+      List of tensors `[B, ...]`, one per term; unknown components are zero.
+      Their squares, summed per example, are the losses.
+    """
+    residuals = []
+    for term in comparison.terms:
+      weight = self._total_weight(term, scaling, step)
+      known = tf.logical_not(tf.math.is_nan(term.target))
+      error = tf.where(known, term.predicted - term.target, 0)
+      if term.order:
+        error = error / tf.cast(term.divisor, error.dtype)
+      count = term.projections or 1
+      if scaling.kind == "dml":
+        count = int(np.prod(error.shape[1:]))
+      weight = exact_cast(weight, error.dtype) / count
+      residuals.append(error * tf.sqrt(weight))
+    return residuals
+
   def _order_to_compare(self, labels, training):
     given = orders_of(labels)
     order = self.active_order
@@ -207,9 +234,7 @@ class Objective:
     if term.order:
       divisor = tf.cast(term.divisor, predicted.dtype)
       predicted, target = predicted / divisor, target / divisor
-    weight = scaling.order_weights()[min(term.order, 1)]
-    if term.order:
-      weight = weight * self._weight(term, step)
+    weight = self._total_weight(term, scaling, step)
     if term.projections is not None:
       # Eq. (2) is an expectation over directions: each is an example here.
       predicted, target = _unstacked(predicted), _unstacked(target)
@@ -223,6 +248,10 @@ class Objective:
     if term.projections is not None:
       loss = tf.reduce_mean(tf.reshape(loss, [-1, term.projections]), axis=1)
     return loss
+
+  def _total_weight(self, term, scaling, step):
+    weight = scaling.order_weights()[min(term.order, 1)]
+    return weight * self._weight(term, step) if term.order else weight
 
   def _weight(self, term, step):
     weight = weight_schedules.weight_at(

@@ -79,6 +79,11 @@ class Scaling(keras.layers.Layer):
     return (None, *self._out)
 
   @property
+  def input_shape(self):
+    """The shape `(None, *in)` of x that the statistics were made for."""
+    return (None, *self._in)
+
+  @property
   def adapted(self):
     """Whether the statistics come from data; True where none are needed."""
     return self.kind is None or (self.built and bool(self._adapted.numpy()))

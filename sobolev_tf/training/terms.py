@@ -6,6 +6,7 @@ the terms of `y`, `dy`, `d2y`, ...; a further kind of label is one more function
 that returns terms.
 """
 
+import functools
 import typing
 
 import tensorflow as tf
@@ -66,7 +67,8 @@ def full_terms(f, x, labels, scaling, order):
   """Compares values and full derivatives up to `order`, Eq. (1).
 
   Args:
-    f: the network, from scaled x to scaled y.
+    f: the network, from scaled x to scaled y. A method `derivatives(x, order)`
+      that it has is taken instead of nested tapes.
     x: `[B, *in]` in scaled units.
     labels: of `Examples`.
     scaling: a built `Scaling`.
@@ -76,7 +78,9 @@ def full_terms(f, x, labels, scaling, order):
     A `Comparison` with a term for each label.
   """
   size = tf.shape(x)[0]
-  predicted = [term[:size] for term in derivatives(f, _never_empty(x), order)]
+  own = getattr(f, "derivatives", None)
+  differentiate = own or functools.partial(derivatives, f)
+  predicted = [term[:size] for term in differentiate(_never_empty(x), order)]
   terms = [
     Term(
       _term_name(j),
