@@ -67,7 +67,7 @@ def test_test_pictures_are_standardised_by_the_training_pictures(stored):
 def test_training_pictures_are_shifted_and_mirrored_originals(stored):
   folder, examples = stored
   data = cifar10.Cifar10(folder, seed=3)
-  x, y = data.training_batch(4, 16)
+  x, y = data.training_batch(1, 40)
   mean, deviation = data._moments
   raw = np.rint(x * deviation + mean).astype(np.uint8)
   padded = np.pad(pictures(examples["train"]), [(0, 0), (4, 4), (4, 4), (0, 0)])
@@ -81,9 +81,10 @@ def test_training_pictures_are_shifted_and_mirrored_originals(stored):
           crops = padded[:, row : row + 32, column : column + 32]
           match = np.flatnonzero(np.all(crops == view, axis=(1, 2, 3)))
           found += [(index, row, column, flipped) for index in match]
-  assert len(found) == 16  # each is a crop of exactly one picture
+  assert len(found) == 40  # each is a crop of exactly one picture
   assert list(labels[[f[0] for f in found]]) == list(y.argmax(axis=1))
-  assert len({f[1:3] for f in found}) > 8
+  for axis in (1, 2):  # every shift of 0 to 8 pixels comes up
+    assert {f[axis] for f in found} == set(range(9))
   assert len({f[3] for f in found}) == 2
 
 

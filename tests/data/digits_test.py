@@ -69,6 +69,17 @@ def test_clutter_adds_scraps_to_the_same_digit():
   assert ink[0] < ink[1] < ink[2]
 
 
+def test_a_scrap_never_comes_from_the_digit_that_it_hides(monkeypatch):
+  # Of two digits, one blank and one black, the scrap is always the other.
+  glyphs = np.stack([np.zeros([8, 8]), np.ones([8, 8])]).astype(np.float32)
+  monkeypatch.setattr(digits, "_glyphs", lambda split: (glyphs, np.arange(2)))
+  plain, _ = digits.draw("train", range(40), seed=0, clutter=0)
+  x, labels = digits.draw("train", range(40), seed=0, clutter=1)
+  assert set(labels) == {0, 1}
+  assert np.all(x[labels == 0].any(axis=(1, 2, 3)))
+  np.testing.assert_array_equal(x[labels == 1], plain[labels == 1])
+
+
 def test_training_batches_follow_each_other_without_repeats():
   data = digits.Digits(seed=5)
   x0, y0 = data.training_batch(0, 8)

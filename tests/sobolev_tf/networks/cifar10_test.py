@@ -64,17 +64,17 @@ def test_initial_weights_depend_on_the_seed_alone():
 
 
 def test_batch_norm_standardises_and_learns_its_statistics():
-  norm = BatchNorm(5, decay=0.5)
+  norm = BatchNorm(5, decay=0.75)
   x = 3 + 2 * tf.random.stateless_normal([16, 4, 4, 5], [1, 2])
   y = norm(x, True)
   np.testing.assert_allclose(tf.reduce_mean(y, [0, 1, 2]), 0, atol=1e-5)
   np.testing.assert_allclose(tf.math.reduce_std(y, [0, 1, 2]), 1, atol=1e-4)
   mean, variance = tf.nn.moments(x, [0, 1, 2])
-  np.testing.assert_allclose(norm.moving_mean, mean / 2, rtol=1e-5)
+  np.testing.assert_allclose(norm.moving_mean, mean / 4, rtol=1e-5)
   np.testing.assert_allclose(
-    norm.moving_variance, (1 + variance) / 2, rtol=1e-5
+    norm.moving_variance, (3 + variance) / 4, rtol=1e-5
   )
-  for _ in range(40):
+  for _ in range(100):
     norm(x, True)
   np.testing.assert_allclose(norm(x, False), y, atol=1e-4)
 

@@ -110,6 +110,14 @@ def test_initial_weights_follow_sonnets_rule():
       # A normal cut off at two deviations has 0.88 of its deviation.
       np.testing.assert_allclose(np.std(kernel) * fan_in**0.5, 0.88, atol=0.03)
   assert len(ours._kernels()) == 53
+  by_shape = {}
+  for kernel in ours._kernels():
+    by_shape.setdefault(tuple(kernel.shape), []).append(
+      kernel.numpy().tobytes()
+    )
+  assert len(by_shape) < 30  # many are alike in shape, none in its draw
+  for draws in by_shape.values():
+    assert len(set(draws)) == len(draws)
   assert not np.any(ours.output.w)
 
 

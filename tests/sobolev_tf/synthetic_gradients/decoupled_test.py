@@ -282,7 +282,8 @@ def test_estimators_are_trained_on_the_true_loss_and_gradients():
 def test_bootstrapped_targets_come_from_the_estimator_above():
   segments = make_segments()
   x, y = make_batch()
-  network = DecoupledNetwork(segments, critics(), "bootstrapped")
+  # With L1 the sign alone of the value's error would show.
+  network = DecoupledNetwork(segments, critics(loss="l2"), "bootstrapped")
   step = network.gradients(x, y)
   h1, h2, _ = network.activations(x, True)
   above = network.estimators[1](h2, y)
@@ -334,6 +335,34 @@ def test_segments_under_zero_estimators_do_not_learn():
   assert np.any(step.main[4])
   assert step.measures["cosine_1"] == 0
   np.testing.assert_allclose(step.measures["relative_error_1"], 1)
+
+
+def test_measures_compare_the_synthetic_with_the_true_gradient():
+  segments = make_segments()
+  x, y = make_batch()
+  critic = LossCritic(Predictor(WIDTHS[2], 1))
+  network = DecoupledNetwork(segments, [ZeroEstimator(), critic])
+  measures = network.gradients(x, y).measures
+  _, h, logits = network.activations(x, True)
+  with tf.GradientTape() as tape:
+    tape.watch(h)
+    losses = -tf.reduce_sum(y * tf.nn.log_softmax(segments[2](h, True)), axis=1)
+  true, said = tape.gradient(losses, h).numpy(), critic(h, y).gradient.numpy()
+  sizes = np.linalg.norm(true), np.linalg.norm(said)
+  np.testing.assert_allclose(
+    measures["cosine_2"], np.sum(true * said) / np.prod(sizes), rtol=1e-12
+  )
+  np.testing.assert_allclose(
+    measures["relative_error_2"], np.linalg.norm(said - true) / sizes[0]
+  )
+  # Where nothing is said, the distance is the true gradient's own size, in L1.
+  below = tf.constant(network.activations(x, True)[0])
+  with tf.GradientTape() as tape:
+    tape.watch(below)
+    z = segments[2](segments[1](below, True), True)
+    losses = -tf.reduce_sum(y * tf.nn.log_softmax(z), axis=1)
+  lengths = np.abs(tape.gradient(losses, below)).sum(axis=1)
+  np.testing.assert_allclose(measures["gradient_loss_1"], lengths.mean())
 
 
 def test_regularisation_stays_in_its_segment():

@@ -89,6 +89,14 @@ def test_an_antisymmetric_field_measures_2_and_a_constant_jacobian_of_0_is_0():
   )
 
 
+def test_one_direction_is_enough_where_every_direction_says_the_same():
+  # J = [[0, 1], [0, 0]]: |J - J^T| / |J| is the root of 2. J v and J^T v have
+  # different lengths in nearly every direction; both count.
+  step = tf.constant([[0.0, 0.0], [1.0, 0.0]], tf.float64)
+  asymmetry = jacobian_asymmetry(lambda x: x @ step, normal([5, 2], 0), 0, 1)
+  np.testing.assert_allclose(asymmetry, 2**0.5, rtol=1e-12)
+
+
 def test_each_example_has_its_own_asymmetry():
   turn = tf.constant([[0.0, 1.0], [-1.0, 0.0]], tf.float64)
   h = tf.constant([[0.0, 0.0], [1.0, 0.0]], tf.float64)

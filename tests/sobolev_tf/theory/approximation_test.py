@@ -59,6 +59,13 @@ def test_the_sigmoid_is_within_eps_on_the_whole_line(eps):
   assert max(both) <= eps
 
 
+@pytest.mark.parametrize("eps", [0.3, 0.01])
+def test_the_limits_of_the_sigmoid_are_within_half_of_eps(eps):
+  network = approximation.approximate_sigmoid(eps)
+  ends = network(tf.constant([[-100.0], [100.0]])).numpy()
+  np.testing.assert_array_less(np.abs(ends - [0, 1]), eps / 2)
+
+
 def test_the_sigmoid_network_is_continuous_where_it_becomes_constant():
   network = approximation.approximate_sigmoid(0.3)
   kink = -network.biases.numpy()[0]

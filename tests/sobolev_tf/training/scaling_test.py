@@ -127,6 +127,17 @@ def test_balanced_derivatives_have_root_mean_square_one():
   np.testing.assert_allclose(rms[1], [[1, 0], [0, 1]], atol=1e-12)
 
 
+def test_a_derivative_that_is_rounding_noise_counts_as_zero():
+  x = np.random.default_rng(0).normal(size=[50, 2])
+  y = np.sin(x[:, 0])
+  noise = 1e-9 * np.random.default_rng(1).normal(size=50)
+  dy = np.stack([np.cos(x[:, 0]), noise], axis=1)
+  scaling = _scaling("dml", order=1, out_shape=())
+  scaling.adapt([(x, (y, dy))])
+  first, second = scaling.derivative_rms[0].numpy()
+  assert first > 0.1 and second == 0
+
+
 def test_balanced_projections_have_mean_square_one_on_average():
   x, labels = _data(order=1)
   scaling = _scaling("dml", order=1)
