@@ -5,7 +5,24 @@ import os
 # The files that take longest, so that they start first and the two processes
 # of scripts/test.sh end together. (xdist hands out whole files, in the order in
 # which they were collected.)
-_LONGEST = ()
+_LONGEST = (
+  "tests/sobolev_tf/model_test.py",
+  "tests/trainers/parameter_server/member_test.py",
+  "tests/trainers/lifecycle/run_test.py",
+  "tests/trainers/synthetic_gradients/learner_test.py",
+  "tests/sobolev_tf/model_callbacks_test.py",
+  "tests/trainers/synthetic_gradients/train_test.py",
+  "tests/trainers/synthetic_gradients/train_imagenet_test.py",
+  "tests/trainers/distillation/train_test.py",
+  "tests/trainers/distillation/served_test.py",
+  "tests/trainers/parameter_server/learner_test.py",
+  "tests/trainers/teachers/train_test.py",
+  "tests/sobolev_tf/networks/resnet_test.py",
+  "tests/trainers/synthetic_gradients/replicas_test.py",
+  "tests/sobolev_tf/export/policy_signatures_test.py",
+  "tests/benchmarks/decoupled_step_test.py",
+  "tests/trainers/distillation/learner_test.py",
+)
 
 
 def pytest_collection_modifyitems(items):

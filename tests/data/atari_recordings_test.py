@@ -211,6 +211,28 @@ def test_a_small_training_part_is_not_stretched_to_the_next_episode():
   np.testing.assert_array_equal(found.train, np.arange(20))
 
 
+def test_an_episode_that_begins_at_the_border_is_tested_on():
+  recording = types.SimpleNamespace(
+    num_frames=100, episode_starts=np.array([0, 30, 70])
+  )
+  found = atari_recordings.split(recording, 30)
+  np.testing.assert_array_equal(found.train, np.arange(30))
+  np.testing.assert_array_equal(found.test, np.arange(30, 100))
+
+
+def test_recorded_actions_are_drawn_from_the_policy():
+  logits = np.array([0.0, 1.0, 2.0])
+  game = atari.get_game("pong")
+
+  def policy(frames):
+    return np.tile(logits, [len(frames), 1])
+
+  columns = atari_recordings._play(game, policy, 2000, 10, 0, False)
+  shares = np.bincount(columns["action"], minlength=3) / 2000
+  wanted = np.exp(logits) / np.exp(logits).sum()
+  np.testing.assert_allclose(shares, wanted, atol=0.025)
+
+
 def test_split_that_leaves_nothing_is_refused():
   recording = types.SimpleNamespace(
     num_frames=100, episode_starts=np.array([0, 30])

@@ -44,6 +44,9 @@ def test_long_games_count_as_often_as_short_ones(monkeypatch):
   assert sorted(scores) == sorted(3 * list(range(1, 11)))
   scores = game_scores.play(constant([0.0, 0.0]), None, 3)
   assert sorted(scores) == [1, 2, 3]
+  # What does not divide evenly falls to the first environments.
+  scores = game_scores.play(constant([0.0, 0.0]), None, 13)
+  assert sorted(scores) == sorted([*range(1, 11), 1, 2, 3])
 
 
 @pytest.mark.parametrize("is_greedy", [True, False])

@@ -1,0 +1,25 @@
+"""A line about long work: how fast it is, and how long it will take."""
+
+import time
+
+from trainers.lifecycle.progress import Progress
+
+
+def test_rate_and_time_left_count_from_where_the_work_began(
+  monkeypatch, capsys
+):
+  now = [1000.0]
+  monkeypatch.setattr(time, "monotonic", lambda: now[0])
+  with Progress(170, first=50, description="booth") as progress:
+    now[0] += 10.0
+    progress.advance_to(60)
+    assert capsys.readouterr().out == ""  # nothing for 30 seconds
+    now[0] += 20.0
+    progress.advance_to(80)
+    # 30 steps in 30 seconds; 90 are left.
+    assert capsys.readouterr().out == (
+      "[booth] step 80/170, 1.0 steps/s, 1.5 min left\n"
+    )
+    now[0] += 29.0
+    progress.advance_to(90)
+    assert capsys.readouterr().out == ""
