@@ -20,11 +20,16 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data import atari
+from data.tfds_folders import first_line, open_tfds, read_object
 
 VERSION = "1.0.0"
 _CARD = "recording.json"
 _SPLIT = "train"
 _ENVIRONMENTS = 8
+# Bytes: a frame of 84x84, which TFDS holds as PNG too, and what little the
+# PNG of a sparse game takes on disk.
+_MEMORY_PER_FRAME = 84 * 84 + 1_000
+_DISK_PER_FRAME = 400
 
 
 def features(num_actions):
@@ -79,7 +84,8 @@ def write_recording(
     card: dict of what else `recording.json` shall say.
 
   Raises:
-    ValueError: the folder exists, or there are fewer frames than environments.
+    ValueError: the folder exists or cannot be written, or there are no frames,
+      or more than memory or disk have room for.
   """
   folder = os.path.abspath(folder)
   if os.path.exists(folder):
@@ -89,10 +95,11 @@ def write_recording(
   count = min(num_environments, num_frames)
   if count < 1:
     raise ValueError(f"num_frames is {num_frames}, but must be 1 or more.")
-  columns = _play(game, policy, num_frames, count, seed, is_greedy)
   partial = folder + ".partial"
   shutil.rmtree(partial, ignore_errors=True)
   try:
+    _check_room(partial, num_frames)
+    columns = _play(game, policy, num_frames, count, seed, is_greedy)
     _write(partial, game, columns)
     made = os.path.join(partial, f"atari_{game.name}", VERSION)
     about = {
@@ -111,6 +118,36 @@ def write_recording(
     os.rename(made, folder)
   finally:
     shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check_room(folder, num_frames):
+  """Makes a folder and looks for room before anybody plays.
+
+  Raises:
+    ValueError: it cannot be written, or memory or disk are too small.
+  """
+  try:
+    os.makedirs(folder)
+    probe = os.path.join(folder, "probe")
+    with open(probe, "wb") as file:
+      file.write(b"room")
+    os.remove(probe)
+    free = shutil.disk_usage(folder).free
+  except OSError as error:
+    raise ValueError(
+      f"{os.path.dirname(folder)} cannot be written ({error.strerror}); name "
+      "another folder."
+    ) from error
+  memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+  for there, each, what in (
+    (memory, _MEMORY_PER_FRAME, "memory"),
+    (free, _DISK_PER_FRAME, "disk"),
+  ):
+    if num_frames * each > there:
+      raise ValueError(
+        f"{num_frames} frames take {num_frames * each / 1e9:.1f} GB of {what}, "
+        f"but there are {there / 1e9:.1f}; record fewer."
+      )
 
 
 def _play(game, policy, num_frames, count, seed, is_greedy):
@@ -267,16 +304,22 @@ class Recording:
 
 
 def _read_card(folder):
-  path = os.path.join(folder, _CARD)
   try:
-    with open(path, encoding="utf-8") as file:
-      card = json.load(file)
-    for name in ("game", "action_names", "num_frames"):
-      card[name]
-  except (OSError, ValueError, KeyError, TypeError) as error:
+    card = read_object(os.path.join(folder, _CARD))
+    names, count = card["action_names"], card["num_frames"]
+    is_whole = (
+      isinstance(card["game"], str)
+      and isinstance(names, list)
+      and all(isinstance(name, str) for name in names)
+      and type(count) is int
+    )
+    if not is_whole:
+      raise ValueError("game, action_names or num_frames is none")
+  except (OSError, ValueError, KeyError) as error:
     raise ValueError(
-      f"{folder} is no recording: its {_CARD} cannot be read; make one with "
-      "python -m trainers.teachers.record."
+      f"{folder} is no recording: its {_CARD} cannot be read "
+      f"({first_line(error)}); make one with python -m "
+      "trainers.teachers.record."
     ) from error
   return card
 
@@ -284,8 +327,8 @@ def _read_card(folder):
 def _read_episodes(folder):
   """(index, dict of arrays) of every episode, in time."""
   episodes = []
+  builder = open_tfds(folder, "record it anew")
   try:
-    builder = tfds.builder_from_directory(folder)
     for episode in builder.as_dataset(split=_SPLIT, shuffle_files=False):
       steps = episode["steps"].batch(4096)
       parts = [tf.nest.map_structure(np.asarray, part) for part in steps]
@@ -293,15 +336,26 @@ def _read_episodes(folder):
         name: np.concatenate([part[name] for part in parts])
         for name in parts[0]
       }
+      _check_steps(joined)
       episodes.append((int(episode["index"]), joined))
-  except (tf.errors.OpError, OSError, ValueError, KeyError) as error:
+  # Whatever a damaged file, or one of another form, makes TFDS raise.
+  except Exception as error:
     raise ValueError(
-      f"{folder} cannot be read whole ({str(error).splitlines()[0][:120]}); "
-      "record it anew."
+      f"{folder} cannot be read whole ({first_line(error)}); record it anew."
     ) from error
   if not episodes:
     raise ValueError(f"{folder} holds no episode; record it anew.")
   return sorted(episodes, key=lambda episode: episode[0])
+
+
+def _check_steps(steps):
+  """Raises ValueError if these are not the columns of a recording."""
+  shape = steps["observation"].shape[1:]
+  if shape != (atari.SIDE, atari.SIDE, 1) or steps["logits"].ndim != 2:
+    raise ValueError(f"its observations have the shape {shape}")
+  for name in ("action", "reward", "is_first"):
+    if steps[name].ndim != 1:
+      raise ValueError(f"{name} is no number per step")
 
 
 class Split(typing.NamedTuple):

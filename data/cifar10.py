@@ -8,13 +8,15 @@ seen.
 import functools
 
 import numpy as np
-import tensorflow_datasets as tfds
+
+from data.tfds_folders import find_tfds, first_line, is_prepared, open_tfds
 
 NUM_CLASSES = 10
 IMAGE_SHAPE = (32, 32, 3)
 VERSION = "3.0.2"
 
 _PADDING = 4
+_REMEDY = "prepare it again"
 
 
 class Cifar10:
@@ -113,25 +115,40 @@ class Cifar10:
     return (images.astype(np.float32) - mean) / np.maximum(deviation, 1.0)
 
   def _read(self, split):
-    dataset = self._builder.as_dataset(split=split, batch_size=-1)
-    images, labels = (np.asarray(dataset[name]) for name in ("image", "label"))
+    try:
+      dataset = self._builder.as_dataset(split=split, batch_size=-1)
+      images, labels = (np.asarray(dataset[n]) for n in ("image", "label"))
+    except Exception as error:  # whatever a damaged file makes TFDS raise
+      raise ValueError(
+        f"CIFAR-10's {split} pictures cannot be read "
+        f"({first_line(error)}); {_REMEDY}."
+      ) from error
+    shape = images.shape[1:]
+    if (
+      shape != IMAGE_SHAPE or not np.isin(labels, np.arange(NUM_CLASSES)).all()
+    ):
+      raise ValueError(
+        f"{self._builder.data_dir} holds pictures of shape {shape}, or other "
+        f"classes than 0 to {NUM_CLASSES - 1}: it is not CIFAR-10; {_REMEDY}."
+      )
     return images, labels.astype(np.int64)
 
 
 def _open(data_dir):
-  builder = tfds.builder(f"cifar10:{VERSION}", data_dir=data_dir)
-  if not builder.is_prepared():
-    folder = builder.data_dir
+  folder = find_tfds(data_dir, "cifar10", VERSION)
+  if not is_prepared(folder):
     raise ValueError(
       f"CIFAR-10 is not in {folder}; where there is a network, python -c "
       "'import tensorflow_datasets as tfds; "
       f'tfds.builder("cifar10:{VERSION}", data_dir="DIR").'
-      "download_and_prepare()' makes DIR/cifar10, and --data_dir=DIR names it."
+      "download_and_prepare()' makes DIR/cifar10, and --data_dir=DIR names it; "
+      "--dataset=digits needs no download."
     )
+  builder = open_tfds(folder, _REMEDY)
   for split in ("train", "test"):
     if split not in builder.info.splits:
       raise ValueError(
-        f"CIFAR-10 in {builder.data_dir} has no {split} split, only "
-        f"{', '.join(builder.info.splits) or 'none'}; prepare it again."
+        f"CIFAR-10 in {folder} has no {split} split, only "
+        f"{', '.join(builder.info.splits) or 'none'}; {_REMEDY}."
       )
   return builder

@@ -18,6 +18,7 @@ from data.record_files import RecordFiles
 
 _NUM_BATCHES_AHEAD = 2
 _MOST_IN_A_ROW = 32  # unreadable pictures, before the data set is given up
+_MOST_CLASSES = 100_000
 _FEATURES = {
   "image": tf.io.FixedLenFeature([], tf.string),
   "label": tf.io.FixedLenFeature([], tf.int64),
@@ -51,7 +52,7 @@ class EncodedPictures:
       ValueError: a split is missing, or its files do not fit.
     """
     self.image_shape = (image_size, image_size, 3)
-    self.num_classes = builder.info.features["label"].num_classes
+    self.num_classes = _num_classes(builder)
     self.skipped = {}
     self._seed, self._has_colour_distortion = seed, colour_distortion
     self._train = _open_split(builder, "train")
@@ -255,6 +256,17 @@ def _file_name(record):
   return example["file_name"].numpy().decode(errors="replace")
 
 
+def _num_classes(builder):
+  found = dict(builder.info.features).get("label")
+  count = getattr(found, "num_classes", None)
+  if not 0 < (count or 0) <= _MOST_CLASSES:
+    raise ValueError(
+      f"{builder.data_dir} has {count or 'no'} classes, but 1 to "
+      f"{_MOST_CLASSES} are wanted; prepare it again."
+    )
+  return count
+
+
 def _open_split(builder, split):
   if split not in builder.info.splits:
     raise ValueError(
@@ -267,4 +279,10 @@ def _open_split(builder, split):
       "only tfrecord is read here; prepare it again in that format."
     )
   info = builder.info.splits[split]
-  return RecordFiles(info.filepaths, info.shard_lengths)
+  try:
+    return RecordFiles(info.filepaths, info.shard_lengths)
+  except OSError as error:
+    raise ValueError(
+      f"{error.filename} of {builder.data_dir} cannot be read "
+      f"({error.strerror}); prepare it again."
+    ) from error

@@ -19,6 +19,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from data.encoded_pictures import EncodedPictures
+from data.tfds_folders import find_tfds, is_prepared, open_tfds
 
 NAME = "game_frames"
 VERSION = "1.0.0"
@@ -46,14 +47,13 @@ def open_game_frames(
   data_dir=None, seed=0, image_size=64, colour_distortion=False
 ):
   """Opens the data set; arguments and result as of `open_imagenet`."""
-  folder = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR)
-  folder = folder.expanduser() / NAME / VERSION
-  if not (folder / "dataset_info.json").exists():
+  folder = find_tfds(data_dir, NAME, VERSION)
+  if not is_prepared(folder):
     raise ValueError(
       f"the frames of games are not in {folder}; python -m data.game_frames "
       "--output=DIR makes them in a few minutes, and --data_dir=DIR names them."
     )
-  builder = tfds.builder_from_directory(folder)
+  builder = open_tfds(folder, "remove it and make it again")
   return EncodedPictures(builder, seed, image_size, colour_distortion)
 
 

@@ -1,8 +1,7 @@
 """ImageNet (ILSVRC 2012) through TFDS (SM §4.3)."""
 
-import tensorflow_datasets as tfds
-
 from data.encoded_pictures import EncodedPictures
+from data.tfds_folders import find_tfds, is_prepared, open_tfds
 
 NAME = "imagenet2012"
 VERSION = "5.1.0"
@@ -27,13 +26,14 @@ def open_imagenet(
   Raises:
     ValueError: the data set is not there, or is damaged.
   """
-  builder = tfds.builder(f"{NAME}:{VERSION}", data_dir=data_dir or None)
-  if not builder.is_prepared():
+  folder = find_tfds(data_dir, NAME, VERSION)
+  if not is_prepared(folder):
     raise ValueError(
-      f"ImageNet is not in {builder.data_dir}; it has no free download: put "
+      f"ImageNet is not in {folder}; it has no free download: put "
       "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from image-net.org "
       "into DIR/downloads/manual, then python -c 'import tensorflow_datasets "
       f'as tfds; tfds.builder("{NAME}:{VERSION}", data_dir="DIR").'
       f"download_and_prepare()' makes DIR/{NAME}, and --data_dir=DIR names it."
     )
+  builder = open_tfds(folder, "prepare it again")
   return EncodedPictures(builder, seed, image_size, colour_distortion)

@@ -118,6 +118,26 @@ def test_existing_folder_is_left_alone(recorded):
     )
 
 
+@pytest.mark.parametrize(
+  "folder, num_frames, message",
+  [
+    ("/proc/none/r", 10, "/proc/none cannot be written"),
+    ("file/r", 10, "file cannot be written"),
+    ("r", 10**12, "GB of memory, but there are .*; record fewer"),
+  ],
+)
+def test_what_cannot_be_written_is_said_before_anybody_plays(
+  tmp_path, monkeypatch, folder, num_frames, message
+):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "file").touch()
+  with pytest.raises(ValueError, match=message):
+    atari_recordings.write_recording(
+      folder, atari.get_game("breakout"), pytest.fail, num_frames
+    )
+  assert os.listdir(tmp_path) == ["file"]
+
+
 def copy_of(folder, tmp_path):
   target = tmp_path / "copy"
   target.mkdir()
