@@ -1,8 +1,11 @@
 """What Table 1's configurations are made of."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from sobolev_tf.synthetic_gradients import DirectEstimator, ZeroEstimator
 from trainers.synthetic_gradients import networks
 from trainers.synthetic_gradients import train as synthetic_gradients
 
@@ -21,3 +24,41 @@ def test_learning_rate_falls_right_after_the_papers_updates(preset, drops):
   after = [schedule(drop) for drop in drops]
   np.testing.assert_allclose(before, [0.1, 0.1, 1e-2, 1e-3], rtol=1e-6)
   np.testing.assert_allclose(after, [1e-2, 1e-3, 1e-4], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ("method", "supervision"),
+  [  # value, gradient, labels: Table 1 and SM §4.1
+    ("critic", (True, False, False)),
+    ("vfbn", (False, True, False)),
+    ("sobolev", (True, True, False)),
+    ("sobolev_labels", (True, True, True)),
+  ],
+)
+def test_a_critic_is_supervised_as_its_row_of_table_1_says(method, supervision):
+  config = dataclasses.replace(
+    synthetic_gradients.PRESETS["paper"], method=method
+  )
+  critic = networks.build_estimator(config, 64, 10, (0, 100))
+  assert supervision == (
+    critic.match_value,
+    critic.match_gradient,
+    critic.match_labels,
+  )
+
+
+def test_backpropagation_and_noprop_have_nothing_to_supervise():
+  assert set(networks.METHODS) == {
+    *("backprop", "noprop", "direct"),
+    *("critic", "vfbn", "sobolev", "sobolev_labels"),
+  }
+  paper = synthetic_gradients.PRESETS["paper"]
+  kinds = [
+    type(
+      networks.build_estimator(
+        dataclasses.replace(paper, method=method), 64, 10, (0, 100)
+      )
+    )
+    for method in ("noprop", "direct")
+  ]
+  assert kinds == [ZeroEstimator, DirectEstimator]

@@ -92,9 +92,11 @@ def test_top5_counts_the_five_most_probable(games):
   # The output starts at zero, so its bias alone speaks: 7 is the best class.
   segment.output.b.assign(np.arange(8))
   batch = np.zeros([8, 32, 32, 3], np.float32), np.arange(8)
-  found = learner.evaluate([batch])
+  found = learner.evaluate([batch, batch])
   assert found["test_accuracy"] == 1 / 8
   assert found["test_top5_accuracy"] == 5 / 8
+  log_sum = np.log(np.exp(np.arange(8)).sum())
+  np.testing.assert_allclose(found["test_loss"], log_sum - 3.5, rtol=1e-6)
 
 
 def test_the_papers_settings():
