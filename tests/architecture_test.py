@@ -1,4 +1,7 @@
-"""Arrows point down: scripts, trainers, data, sobolev_tf."""
+"""Arrows point down: scripts, trainers, data, sobolev_tf.
+
+How test files are named after sources stands, and is held, in mirror_test.
+"""
 
 import ast
 import pathlib
