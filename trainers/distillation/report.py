@@ -18,9 +18,13 @@ from trainers.distillation import figures, search
 from trainers.distillation.config import Config, in_order, variant
 from trainers.lifecycle import command_line, finished, tables
 from trainers.lifecycle.report import Report
-from trainers.lifecycle.statistics import compare, mean_and_deviation, verdict
+from trainers.lifecycle.statistics import (
+  compare,
+  improvement,
+  mean_and_deviation,
+  verdicts,
+)
 
-_CLAIM = "sobolev"  # "in all scenarios", Figure 4
 _PAIR = ("regular", "sobolev")
 _MEASURES = ("test_error", "test_kl")
 _NUMBERS = (
@@ -91,14 +95,20 @@ def render(output):
     os.path.join(output, "results.csv"), *_KEYS, *_SETTINGS, *_NUMBERS, *_PLAYED
   )
   results = compare_all(rows)
+  keys = [(scenario, name) for scenario in results for name in _MEASURES]
+  family = [
+    (ratio > 1, p) for s, name in keys for ratio, p in [results[s][name]]
+  ]
+  phrases = dict(zip(keys, verdicts(family), strict=True))
   intro = (
     f"{int(rows[0]['num_steps']):,} updates with batches of "
     f"{rows[0]['batch_size']}; mean ± deviation over seeds; ratios are regular "
-    "/ Sobolev, paired by seed; KL(student ‖ teacher) and entropy in nats.\n"
+    "/ Sobolev, paired by seed; KL(student ‖ teacher) and entropy in nats; p "
+    "of paired t-tests, Holm's correction over both measures of the table.\n"
   )
   parts = (
-    make_comparison(rows, results),
-    make_claims(results),
+    make_comparison(rows, phrases),
+    make_claims(rows, results, phrases),
     make_all_rows(rows),
   )
   return "\n".join([intro, *parts]), {
@@ -151,7 +161,7 @@ def compare_all(rows):
   return found
 
 
-def make_comparison(rows, results):
+def make_comparison(rows, phrases):
   """Renders regular beside Sobolev distillation as Markdown."""
 
   def spread(name, method, *form):
@@ -161,7 +171,7 @@ def make_comparison(rows, results):
     return lambda group: f"{compare_methods(group, name)[0]:.2f}"
 
   def say(name):
-    return lambda group: verdict(_CLAIM, *compare_methods(group, name))
+    return lambda g: phrases[(g[0]["game"], g[0]["percentage"]), name]
 
   def first(name):
     return lambda group: tables.numbers(_of(group, "regular"), name)[0]
@@ -183,14 +193,15 @@ def make_comparison(rows, results):
     "teacher's entropy": lambda group: f"{first('teacher_entropy')(group):.3f}",
   }
   groups = tables.group(rows, "game", "percentage")
-  return tables.markdown([groups[scenario] for scenario in results], cells)
+  scenarios = dict.fromkeys(scenario for scenario, _ in phrases)
+  return tables.markdown([groups[scenario] for scenario in scenarios], cells)
 
 
-def make_claims(results):
+def make_claims(rows, results, phrases):
   """One line for each sentence of the paper about Figure 4."""
   lines = [
-    f'- "In all scenarios": {_count(results, "test_error")} for the error, '
-    f"{_count(results, 'test_kl')} for KL."
+    f'- "In all scenarios", {title}: {_count(rows, results, phrases, name)}'
+    for name, title in zip(_MEASURES, ("the error", "KL"), strict=True)
   ]
   ratios = {}  # game -> KL ratio by percentage
   for (game, percentage), found in results.items():
@@ -230,14 +241,20 @@ def _low_data(game, ratios):
   )
 
 
-def _count(results, name):
-  found = [result[name] for result in results.values()]
-  better = sum(ratio > 1 for ratio, _ in found)
-  clearly = sum(ratio > 1 and p < 0.05 for ratio, p in found)
-  worse = sum(ratio < 1 and p < 0.05 for ratio, p in found)
+def _count(rows, results, phrases, name):
+  better = sum(result[name][0] > 1 for result in results.values())
+  own = [phrase for (_, n), phrase in phrases.items() if n == name]
+  kinds = [phrase.split(" (")[0] for phrase in own]
+  groups = tables.group(rows, "game", "percentage")
+  regular, sobolev = (
+    [list(values(_of(groups[s], m), name).values()) for s in results]
+    for m in _PAIR
+  )
   return (
-    f"Sobolev is better in {better} of {len(found)} ({clearly} beyond the "
-    f"spread of the seeds; {worse} clearly worse)"
+    f"Sobolev is better in {better} of {len(own)} scenarios (shown in "
+    f"{kinds.count('shown')}, contradicted in {kinds.count('contradicted')}); "
+    "a Sobolev student is better than a regular one with probability "
+    f"{improvement(sobolev, regular)}."
   )
 
 

@@ -20,7 +20,11 @@ import numpy as np
 
 from trainers.lifecycle import command_line, finished, tables
 from trainers.lifecycle.report import Report
-from trainers.lifecycle.statistics import mean_and_deviation, p_of_difference
+from trainers.lifecycle.statistics import (
+  mean_and_deviation,
+  p_of_difference,
+  verdicts,
+)
 from trainers.synthetic_gradients import figures
 from trainers.synthetic_gradients.config import Config
 from trainers.synthetic_gradients.networks import METHODS, RESNET_DATASETS
@@ -130,27 +134,6 @@ def accuracies(rows, name="test_accuracy"):
   return {row["seed"]: 100 * float(row[name]) for row in rows if row[name]}
 
 
-def verdict(worse, better):
-  """One phrase on the paper's claim that `better` is above `worse`.
-
-  Args:
-    worse: dict from seed to accuracy, of the method that the paper finds
-      worse.
-    better: the same for the one that it finds better.
-  """
-  seeds = sorted(set(worse) & set(better))
-  if not seeds:
-    return "not measured"
-  differences = np.array([better[seed] - worse[seed] for seed in seeds])
-  gap = f"{differences.mean():+.1f} points"
-  if len(seeds) < 2:
-    return f"{gap}, one seed only"
-  if p_of_difference(differences) >= 0.05:
-    return f"no clear difference ({gap})"
-  word = "as in the paper" if differences.mean() > 0 else "NOT as in the paper"
-  return f"{word} ({gap})"
-
-
 def _is_imagenet(rows):
   return "test_top5_accuracy" in rows[0]
 
@@ -195,23 +178,49 @@ def make_table(rows, varied):
   return tables.markdown(tables.group(rows, *varied, "method").values(), cells)
 
 
+def differences(group, worse, better):
+  """By how many points one method is above another, for the seeds of both.
+
+  Args:
+    group: rows of results.csv with the same settings.
+    worse: the method that the paper finds worse.
+    better: the one that it finds better.
+  """
+  methods = tables.group(group, "method")
+  low, high = (accuracies(methods.get((m,), [])) for m in (worse, better))
+  return np.array([high[s] - low[s] for s in sorted(set(low) & set(high))])
+
+
 def make_verdicts(rows, varied):
   """One line per comparison of the paper, and those that it left out."""
   order = [m for m in _ORDER if m != "direct" or not _is_imagenet(rows)]
   pairs = list(zip(order[:-1], order[1:], strict=True))
   pairs += _SILENT if _is_imagenet(rows) else _SILENT[1:]
+  groups = tables.group(rows, *varied)
+  gaps = {
+    (settings, pair): differences(group, *pair)
+    for settings, group in groups.items()
+    for pair in pairs
+  }
+  tested = {key: gap for key, gap in gaps.items() if len(gap) > 1}
+  family = [
+    (None if pair in _SILENT else gap.mean() > 0, p_of_difference(gap))
+    for (_, pair), gap in tested.items()
+  ]
+  phrases = dict(zip(tested, verdicts(family), strict=True))
   lines = []
-  for settings, group in tables.group(rows, *varied).items():
-    title = ", ".join(map(" ".join, zip(varied, settings, strict=True)))
-    if title:
+  for settings in groups:
+    if varied:
+      title = ", ".join(map(" ".join, zip(varied, settings, strict=True)))
       lines.append(f"\n{title}:\n")
-    methods = tables.group(group, "method")
     for pair in pairs:
-      phrase = verdict(*(accuracies(methods.get((m,), [])) for m in pair))
-      if pair in _SILENT:
-        phrase = phrase.replace("NOT as in the paper", "worse")
-        phrase = phrase.replace("as in the paper", "better")
-      lines.append(f"- {pair[0]} < {pair[1]}: {phrase}")
+      gap, phrase = gaps[settings, pair], phrases.get((settings, pair))
+      text = "not measured"
+      if len(gap):
+        text = f"{gap.mean():+.1f} points, {phrase or 'one seed only'}"
+      lines.append(f"- {pair[0]} < {pair[1]}: {text}")
+  if phrases:
+    lines.append("\np of paired t-tests, Holm's correction over the table.")
   return "\n".join(lines) + "\n"
 
 

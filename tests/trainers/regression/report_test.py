@@ -99,32 +99,6 @@ def test_networks_that_cannot_be_read_are_named(workdir, tmp_path, capsys):
     ]
 
 
-def test_comparison_is_paired_by_seed():
-  # Each seed's networks differ by the same factor 10, far less than the seeds
-  # among each other: only a pairing sees it.
-  sobolev = np.array([1.0, 100.0, 10000.0]) * [1.01, 1.0, 0.99]
-  ratio, p = report.compare([10.0, 1000.0, 100000.0], sobolev)
-  assert ratio == pytest.approx(10, rel=1e-3)
-  assert p < 0.001
-
-
-def test_difference_within_the_spread_is_not_settled():
-  ratio, p = report.compare([1.0, 2.0, 3.0], [2.0, 1.0, 3.5])
-  assert p > 0.05
-  assert "not settled" in report.verdict("sobolev", ratio, p)
-
-
-def test_verdicts_are_counted_by_kind():
-  phrases = [
-    report.verdict("sobolev", ratio, p)
-    for ratio, p in ((2, 0.01), (2, 0.2), (3, 0.02), (2, 0.3), (4, 0), (0.5, 0))
-  ]
-  assert report.tally(phrases) == (
-    "Of 6 comparisons: 3 as in the paper, 2 not settled by these seeds, "
-    "1 NOT as in the paper."
-  )
-
-
 @pytest.mark.parametrize(
   "function,size,claim",
   [
@@ -138,13 +112,29 @@ def test_claims_of_the_paper(function, size, claim):
   assert report.paper_claim(function, size) == claim
 
 
-def test_verdict_says_when_the_paper_is_contradicted():
-  def verdict(ratio):
-    return report.verdict("sobolev", ratio, 0.01)
-
-  assert verdict(0.5) == "NOT as in the paper: regular better"
-  assert verdict(2.0) == "as in the paper: sobolev better"
-  assert report.verdict(None, 2.0, 0.01).startswith("paper silent")
+def test_verdicts_are_those_of_the_paper_corrected_for_the_table():
+  """Ackley with 20 points: the paper finds regular training better."""
+  rows = [
+    {
+      "function": function,
+      "num_train": "20",
+      "method": method,
+      "seed": str(seed),
+      **dict.fromkeys(report._MEASURES, str(error * (1 + 0.01 * seed**2))),
+    }
+    for function, errors in (("ackley", (1, 10)), ("booth", (1, 10)))
+    for method, error in zip(("regular", "sobolev"), errors, strict=True)
+    for seed in range(3)
+  ]
+  for row in rows:
+    if (row["method"], row["seed"]) == ("sobolev", "2"):
+      row["test_mse"] = "10.2"
+  table = report.make_table(rows, [])
+  ackley, booth = (line for line in table.splitlines() if "| 20 |" in line)
+  assert "| shown (p = " in ackley and "| contradicted (p = " in booth
+  assert "| 0.1 " in booth
+  assert "Of 2 comparisons: 1 shown, 1 contradicted (" in table
+  assert "over all rows: 0.00 (0.00 to 0.00)." in table
 
 
 def test_two_runs_of_the_same_experiment_are_refused(workdir, tmp_path):

@@ -76,10 +76,11 @@ def test_report_writes_table_verdicts_csv_and_figures(runs, tmp_path):
     table["noprop"][1] == "20.1 ± 1.1" and "54.5 ± 1.15" in table["noprop"][-1]
   )
   assert table["critic"][2] == "3" and table["critic"][5] == "1"
-  assert "- noprop < direct: as in the paper (+20.0 points)" in text
-  assert "- direct < vfbn: NOT as in the paper (-10.0 points)" in text
-  assert "- critic < sobolev: no clear difference" in text
-  assert "- sobolev < sobolev_labels: better (+10.0 points)" in text
+  assert "- noprop < direct: +20.0 points, shown (p = " in text
+  assert "- direct < vfbn: -10.0 points, contradicted (p = " in text
+  assert "- sobolev < sobolev_labels: +10.0 points, a difference (p = " in text
+  (line,) = [x for x in text.splitlines() if x.startswith("- critic < sob")]
+  assert "not settled (p = " in line
   for name in ("accuracy.png", "cosine.png", "relative_error.png"):
     assert (output / name).stat().st_size > 5_000
   with open(output / "results.csv") as file:
@@ -104,16 +105,35 @@ def test_runs_with_other_settings_get_a_column(tmp_path):
   assert not (tmp_path / "output" / "accuracy.png").exists()
 
 
-def test_verdict_needs_a_clear_difference():
-  verdict = report.verdict
+def rows_of(**accuracies):
+  return [
+    {"method": method, "seed": str(seed), "test_accuracy": str(value / 100)}
+    for method, by_seed in accuracies.items()
+    for seed, value in by_seed.items()
+  ]
+
+
+def test_differences_are_paired_by_seed():
+  rows = rows_of(vfbn={0: 10, 1: 11, 2: 10.5}, critic={2: 15, 0: 12, 7: 90})
+  found = report.differences(rows, "vfbn", "critic")
+  np.testing.assert_allclose(found, [2, 4.5])
+  assert report.differences(rows, "vfbn", "noprop").shape == (0,)
+
+
+def test_verdicts_need_seeds_and_a_clear_difference():
   low = {0: 10.0, 1: 11.0, 2: 10.5}
-  assert verdict(low, {s: a + 5 + s / 10 for s, a in low.items()}).startswith(
-    "as in the paper (+5.1"
+  rows = rows_of(
+    noprop=low,
+    direct={seed: value + 5 + seed / 100 for seed, value in low.items()},
+    vfbn={0: 9.0, 1: 21.0, 2: 17.0},
+    critic={1: 50.0},
+    sobolev={},
   )
-  assert "no clear" in verdict(low, {0: 9.0, 1: 14.0, 2: 11.0})
-  assert "one seed" in verdict(low, {1: 50.0})
-  assert verdict(low, {7: 50.0}) == "not measured"
-  assert "no clear" in verdict(low, low)
+  lines = report.make_verdicts(rows, []).splitlines()
+  assert lines[0].startswith("- noprop < direct: +5.0 points, shown (p = ")
+  assert lines[1].startswith("- direct < vfbn: +0.2 points, not settled (p = ")
+  assert lines[2] == "- vfbn < critic: +29.0 points, one seed only"
+  assert lines[3] == "- critic < sobolev: not measured"
 
 
 def test_the_same_experiment_twice_is_refused(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from sobolev_tf.export import weights
 from sobolev_tf.networks.atari import StudentNetwork, TeacherNetwork
+from trainers.lifecycle import tables
 from trainers.lifecycle.command_line import CommandError
 from trainers.teachers import files as teacher_files
 from trainers.teachers import report as teacher_report
@@ -111,6 +112,33 @@ def test_scores_stand_beside_the_reference():
     "| pong | 3,000,000 | -19.3 (-20.0) | -9.0 (-16.0) | - (-6.0) | - | - |"
   )
   assert line in table
+
+
+def test_the_figure_is_handed_every_game_and_score(tmp_path, monkeypatch):
+  names = ("steps", *teacher_report._LEARNT, *teacher_report._PLAYED)
+  rows = [
+    {"game": game, "seed": 0, **dict.fromkeys(names, ""), "steps": steps}
+    for game, steps in (("alien", 400_000), ("pong", 3_000_000))
+  ]
+  tables.write_csv(tmp_path / "results.csv", rows)
+  (tmp_path / "curves.csv").write_text(
+    "game,seed,step,score\n"
+    "pong,0,1000000,-20\npong,0,2000000,-5.5\nalien,0,200000,7\n"
+  )
+  drawn = {}
+  monkeypatch.setattr(
+    teacher_report.figures,
+    "save_curves",
+    lambda _, panels: drawn.update(panels),
+  )
+  teacher_report.REPORT.redraw(tmp_path)
+  assert list(drawn) == ["alien", "pong"]
+  steps, scores, reference = drawn["pong"]
+  assert list(steps) == [1, 2] and list(scores) == [-20, -5.5]
+  # As far as our 3 million steps go, and one point more.
+  assert reference == ((1, 2, 5), (-20.0, -16.0, 14.0))
+  steps, scores, reference = drawn["alien"]
+  assert list(steps) == [0.2] and list(scores) == [7] and reference is None
 
 
 def test_the_command_starts_from_the_nearest_preset():
