@@ -20,7 +20,6 @@ one that multiply-adds give. In units of a forward pass:
 """
 
 import math
-import types
 
 import numpy as np
 import tensorflow as tf
@@ -102,7 +101,7 @@ def build_candidates(batch_size, num_actions, num_kept=_NUM_KEPT):
     with tf.GradientTape() as tape:
       losses = policy_distillation_loss(predict(), target, _ALPHA).loss
       loss = tf.reduce_mean(losses)
-    optimizer.apply(tape.gradient(loss, variables))
+    optimizer.apply(tape.gradient(loss, variables), variables)
     return loss
 
   @tf.function
@@ -147,18 +146,12 @@ def _build_projection(teacher, batch_size, num_kept):
   """A function from logits to gradients of frames drawn from those kept."""
   rng = np.random.default_rng(1)
   frames = rng.integers(0, 256, [num_kept, *INPUT_SHAPE], dtype=np.uint8)
-  lessons = types.SimpleNamespace(
-    teacher=teacher,
-    train=np.arange(num_kept),
-    game=types.SimpleNamespace(num_actions=teacher.num_actions),
-    frames=lambda indices: (frames[indices], None),
-  )
-  jacobians = TeacherJacobians(lessons)
+  jacobians = TeacherJacobians(teacher, frames)
 
   def project(logits):
-    indices = rng.choice(lessons.train, batch_size)
+    rows = rng.choice(num_kept, batch_size)
     v = policy_directions(logits, (0, 0))
-    return tf.constant(jacobians.project(indices, v))
+    return tf.constant(jacobians.project(rows, v.numpy()))
 
   return project
 

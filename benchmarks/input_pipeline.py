@@ -26,7 +26,6 @@ import tensorflow_datasets as tfds
 from benchmarks import timing
 from data import cifar10, imagenet_stand_in
 from trainers.synthetic_gradients.config import PRESETS, build_data
-from trainers.synthetic_gradients.train import training_batches
 
 _WARM_UP = 3  # batches
 _BATCH_SIZE = 32
@@ -71,10 +70,9 @@ def pipeline_rate(dataset, data_dir, seconds):
     dataset=dataset,
     num_replicas=1,
     batch_size=_BATCH_SIZE,
-    num_steps=10**6,
     data_dir=data_dir,
   )
-  batches = training_batches(build_data(config), config, 0)
+  batches = build_data(config).training_batches(0, 10**6, _BATCH_SIZE)
   return _BATCH_SIZE * _rate(lambda: next(batches), seconds)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from data.tfds_folders import find_tfds, first_line, is_prepared, open_tfds
 
+from data.pictures import Pictures
+
 NUM_CLASSES = 10
 IMAGE_SHAPE = (32, 32, 3)
 VERSION = "3.0.2"
@@ -19,7 +21,7 @@ _PADDING = 4
 _REMEDY = "prepare it again"
 
 
-class Cifar10:
+class Cifar10(Pictures):
   """Batches of CIFAR-10: augmented ones to train on, plain ones to test on."""
 
   image_shape = IMAGE_SHAPE

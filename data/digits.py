@@ -12,6 +12,8 @@ import functools
 import numpy as np
 import sklearn.datasets
 
+from data.pictures import Pictures
+
 NUM_CLASSES = 10
 IMAGE_SHAPE = (32, 32, 1)
 SPLITS = ("train", "test")
@@ -26,7 +28,7 @@ _DRAWS = 6  # which digit, scale, angle, row, column, part of the digit
 _TEST_SEED = 0x50B01E5  # far from any seed that a person would choose
 
 
-class Digits:
+class Digits(Pictures):
   """Batches of cluttered digits."""
 
   image_shape = IMAGE_SHAPE

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from data import inception_crop
+from data.pictures import Pictures
 from data.record_files import RecordFiles
 
 _NUM_BATCHES_AHEAD = 2
@@ -26,7 +27,7 @@ _FEATURES = {
 }
 
 
-class EncodedPictures:
+class EncodedPictures(Pictures):
   """Augmented pictures to train on, their middle to test on.
 
   A file that cannot be decoded is named once, in a warning, and counted. In

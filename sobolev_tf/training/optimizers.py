@@ -46,11 +46,12 @@ class FusedOptimizer(tf.Module):
       [_slot(v, start) for v in self._variables] for start in self._starts
     ]
 
-  def apply(self, gradients, learning_rate=None):
+  def apply(self, gradients, variables, learning_rate=None):
     """Makes one update.
 
     Args:
-      gradients: one dense tensor per variable given to `build`, in that order.
+      gradients: one dense tensor per variable.
+      variables: those given to `build`, in that order.
       learning_rate: a number or scalar tensor, instead of the attribute.
 
     Returns:
@@ -61,6 +62,11 @@ class FusedOptimizer(tf.Module):
     """
     if self._variables is None:
       raise ValueError("this optimizer has no variables; call build first.")
+    if [id(v) for v in variables] != [id(v) for v in self._variables]:
+      raise ValueError(
+        f"the {len(variables)} variable(s) are not the {len(self._variables)} "
+        "that this optimizer was built for; give those, in the same order."
+      )
     if len(gradients) != len(self._variables):
       raise ValueError(
         f"there are {len(self._variables)} variable(s) and {len(gradients)} "

@@ -3,9 +3,10 @@
 import dataclasses
 
 from sobolev_tf.distillation.objective import KL_DIRECTIONS, ROWS
-from trainers.lifecycle.command_line import setting
+from trainers.lifecycle.command_line import LARGEST_RATE, setting
 
 METHODS = ("regular", "sobolev", "noise", "attention")
+_SOBOLEV = ("method", ("sobolev",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,27 +28,34 @@ class Config:
   percentage: float = setting(
     1.0,
     "per cent of the recorded frames, in time, to learn from; 1, 5, 10 and 50",
-    minimum=0,
+    above=0,
+    below=100,  # the other frames are the test
     sweep=True,
   )
   seed: int = setting(
     0,
     "fixes initial weights, batches, directions and the test sample",
     minimum=0,
+    maximum=1_000_000,  # the games that students play have 32-bit seeds
     sweep=True,
   )
   alpha: float = setting(
-    0.1, "weight of the gradients' distance", minimum=0, sweep=True
+    0.1,
+    "weight of the gradients' distance",
+    minimum=0,
+    only=("method", ("sobolev", "attention")),
+    sweep=True,
   )
   learning_rate: float = setting(
     3.2e-4,
     "of Adam",
     "SM §3: between 1e-5 and 1e-3, for each game and method",
     minimum=0,
+    maximum=LARGEST_RATE,
     sweep=True,
   )
   batch_size: int = setting(
-    200, "random training frames per update", "SM §3", minimum=1
+    200, "random training frames per update", "SM §3", minimum=1, maximum=10_000
   )
   num_steps: int = setting(50_000, "updates", minimum=1)
   kl: str = setting(
@@ -60,33 +68,41 @@ class Config:
   )
   norm: str = setting(
     "norm",
-    "of the gradients' difference (sobolev only): as it is, or squared",
+    "of the gradients' difference: as it is, or squared",
     "§4.2",
     choices=("norm", "squared"),
+    only=_SOBOLEV,
     sweep=True,
   )
   rows: str = setting(
     "sphere",
-    "directions of the gradients (sobolev only): random on the unit sphere, "
+    "directions of the gradients: random on the unit sphere, "
     "or the teacher's most probable action alone",
     "§4.2; argmax after Srinivas & Fleuret",
     choices=ROWS,
+    only=_SOBOLEV,
     sweep=True,
   )
   unit_norm: bool = setting(
     False,
-    "whether gradients are scaled to length 1 first (sobolev only)",
+    "whether gradients are scaled to length 1 first",
     "§4.2; true after Srinivas & Fleuret",
+    only=_SOBOLEV,
     sweep=True,
   )
   num_projections: int = setting(
-    1, "random directions per frame and update", minimum=1, sweep=True
+    1,
+    "random directions per frame and update",
+    minimum=1,
+    only=_SOBOLEV,
+    sweep=True,
   )
   noise: float = setting(
     0.03,
-    "deviation of the noise on inputs from 0 to 1 (noise only)",
+    "deviation of the noise on inputs from 0 to 1",
     "ours",
     minimum=0,
+    only=("method", ("noise",)),
     sweep=True,
   )
   validation_share: float = setting(
@@ -95,6 +111,7 @@ class Config:
     "episodes, to choose settings by; 0 in final runs",
     "ours",
     minimum=0,
+    below=1,
   )
   reserved_percentage: float = setting(
     10.0,
@@ -102,6 +119,7 @@ class Config:
     "settings sees",
     "SM §3 tests on all that is not trained on",
     minimum=0,
+    below=100,
   )
   jacobian_gib: float = setting(
     0.0,
@@ -115,7 +133,10 @@ class Config:
     100_000, "test frames at most, a random sample", minimum=1
   )
   num_score_episodes: int = setting(
-    30, "episodes that the student plays in the end; 0 for none", minimum=0
+    30,
+    "episodes that the student plays in the end; 0 for none",
+    minimum=0,
+    maximum=1_000,
   )
   recordings: str = setting(
     "recordings", "folder that holds a recording named as the game", "ours"
@@ -127,23 +148,6 @@ class Config:
   checkpoint_every: int = setting(
     5_000, "steps between two checkpoints", minimum=1
   )
-
-  def __post_init__(self):
-    if not 0 < self.percentage < 100:
-      raise ValueError(
-        f"--percentage is {self.percentage:g}, but it must be above 0 and "
-        "below 100: the other frames are the test."
-      )
-    if not self.reserved_percentage < 100:
-      raise ValueError(
-        f"--reserved_percentage is {self.reserved_percentage:g}, but it must "
-        "be below 100: the other frames are the test."
-      )
-    if not self.validation_share < 1:
-      raise ValueError(
-        f"--validation_share is {self.validation_share:g}, but it must be "
-        "below 1."
-      )
 
 
 _DESK = Config(

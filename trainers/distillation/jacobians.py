@@ -17,16 +17,15 @@ class TeacherJacobians:
   that sum costs less than to ask the teacher each time.
   """
 
-  def __init__(self, lessons):
+  def __init__(self, teacher, frames):
     """Asks the teacher, one backward pass for every action.
 
     Args:
-      lessons: a `Lessons`; its training frames count.
+      teacher: a `TeacherNetwork`.
+      frames: uint8 `[N, 84, 84, 4]`.
     """
-    teacher, self._indices = lessons.teacher, lessons.train
     self._jacobians = np.empty(
-      [len(self._indices), lessons.game.num_actions, np.prod(BLOCKS_SHAPE)],
-      np.float32,
+      [len(frames), teacher.num_actions, np.prod(BLOCKS_SHAPE)], np.float32
     )
 
     @tf.function(reduce_retracing=True)
@@ -37,24 +36,21 @@ class TeacherJacobians:
       )
       return tf.reshape(rows, [-1, *self._jacobians.shape[1:]])
 
-    for first in range(0, len(self._indices), _BATCH):
+    for first in range(0, len(frames), _BATCH):
       part = slice(first, first + _BATCH)
-      frames, _ = lessons.frames(self._indices[part])
-      self._jacobians[part] = jacobian(tf.constant(frames))
+      self._jacobians[part] = jacobian(tf.constant(frames[part]))
 
-  def project(self, indices, directions):
+  def project(self, rows, directions):
     """Computes projected gradients as `projected_policy_gradient` gives them.
 
     Args:
-      indices: of training frames, `[B]`.
-      directions: `[B, P, A]`.
+      rows: which of the frames, `[B]`.
+      directions: array `[B, P, A]`.
 
     Returns:
       float32 `[B, P, 21, 21, 64]`, w.r.t. the input that `frames_to_blocks`
       makes.
     """
-    directions = np.asarray(directions)
-    rows = np.searchsorted(self._indices, indices)
     projected = np.empty(
       [*directions.shape[:2], self._jacobians.shape[2]], np.float32
     )
@@ -71,7 +67,9 @@ class Cache:
     self._key = self._jacobians = None
 
   def get(self, lessons, most):
-    """The `TeacherJacobians` of a run, or None where they take too much.
+    """The `TeacherJacobians` of a run's training frames, if they are small.
+
+    None where they take too much memory.
 
     Args:
       lessons: a `Lessons`.
@@ -82,7 +80,8 @@ class Cache:
     key = lessons.teacher, lessons.recording, len(lessons.train)
     if self._key != key:
       self._key = self._jacobians = None  # never two of them in memory
-      self._jacobians = TeacherJacobians(lessons)
+      frames, _ = lessons.frames(lessons.train)
+      self._jacobians = TeacherJacobians(lessons.teacher, frames)
       self._key = key
     return self._jacobians
 

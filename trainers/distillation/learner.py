@@ -14,6 +14,7 @@ from sobolev_tf.networks.atari import (
   frames_to_input,
 )
 from sobolev_tf.training.optimizers import SharedAdam
+from trainers.lifecycle.guard import Guard, size_of
 
 _TEST_SEED = 0x50B01E5  # far from any seed that a person would choose
 
@@ -41,6 +42,7 @@ class Learner:
     self._learning_rate = tf.Variable(0.0, trainable=False)
     self.optimizer = SharedAdam(self._learning_rate)
     self.optimizer.build(self.student.trainable_variables)
+    self._guard = Guard()
 
   def reset(self, seed, learning_rate):
     """Returns to an untrained state, so that compiled steps are reused.
@@ -57,6 +59,7 @@ class Learner:
     for variable in self._optimizer_variables:
       variable.assign(tf.zeros_like(variable))
     self._learning_rate.assign(learning_rate)
+    self._guard.open()
 
   def trackables(self):
     """What a checkpoint holds."""
@@ -73,7 +76,7 @@ class Learner:
     return [self.optimizer.iterations, *slots[0], *slots[1]]
 
   @tf.function(reduce_retracing=True)
-  def train_step(self, frames, teacher_logits, seed, teacher_gradient=None):
+  def train_step(self, frames, teacher_logits, seed, projection=None):
     """Makes one update.
 
     Args:
@@ -81,11 +84,12 @@ class Learner:
       teacher_logits: what the teacher said to them, `[B, A]`.
       seed: two integers, the run's seed and the step; directions and noise
         are functions of them.
-      teacher_gradient: as `Objective.gradients` takes it.
+      projection: as `Objective.gradients` takes it.
 
     Returns:
       dict of scalar tensors, means over the batch: `loss`, `divergence` and,
-      where gradients are compared, `gradient_distance`.
+      where gradients are compared, `gradient_distance`; and `is_made`, whether
+      the guard admitted the update.
     """
     gradients, parts = self._objective.gradients(
       self.student,
@@ -93,14 +97,13 @@ class Learner:
       frames,
       teacher_logits,
       seed,
-      teacher_gradient,
+      projection,
     )
-    self.optimizer.apply(gradients)
-    return {
-      name: value
-      for name, value in parts._asdict().items()
-      if value is not None
-    }
+    is_made = self._guard.admits(size_of(parts.loss, gradients))
+    if is_made:
+      self.optimizer.apply(gradients, self.student.trainable_variables)
+    known = {k: v for k, v in parts._asdict().items() if v is not None}
+    return {**known, "is_made": is_made}
 
   @tf.function(reduce_retracing=True)
   def predict(self, frames):

@@ -85,12 +85,12 @@ class Lessons:
     Drawn from all training frames, with replacement: a function of the seed
     and the step alone. Only the frames of `part` are read.
     """
-    return self.frames(self.training_indices(step)[part])
+    return self.frames(self.train[self.training_rows(step)[part]])
 
-  def training_indices(self, step):
-    """Indices of the frames of a step's batch, `[B]`."""
+  def training_rows(self, step):
+    """Which of the training frames are a step's batch, `[B]`."""
     rng = np.random.default_rng([self._seed, _BATCHES, step])
-    return rng.choice(self.train, self._batch_size)
+    return rng.choice(len(self.train), self._batch_size)
 
   def held_out_batches(self):
     """Yields the held-out frames as (frames, logits)."""

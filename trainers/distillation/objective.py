@@ -57,7 +57,7 @@ class Objective(typing.NamedTuple):
     return policy_directions(teacher_logits, seed, rows, self.num_projections)
 
   def gradients(
-    self, student, teacher, frames, teacher_logits, seed, teacher_gradient=None
+    self, student, teacher, frames, teacher_logits, seed, projection=None
   ):
     """Computes the gradients of one batch.
 
@@ -67,9 +67,9 @@ class Objective(typing.NamedTuple):
       frames: uint8 `[B, 84, 84, 4]`.
       teacher_logits: what the teacher said to them, `[B, A]`.
       seed: two integers; directions and noise are functions of them.
-      teacher_gradient: the teacher's projected gradients along `directions`,
-        `[B, P, 21, 21, 64]`; if None, the teacher is asked where they are
-        needed.
+      projection: `directions`, `[B, P, A]`, and the teacher's projected
+        gradients along them, `[B, P, 21, 21, 64]`; if None, both are made
+        here where they are needed.
 
     Returns:
       (gradients, parts): one per trainable variable of the student, and a
@@ -77,12 +77,14 @@ class Objective(typing.NamedTuple):
     """
     # What the teacher says is fetched here, outside the tape.
     if self.compares_gradients:
-      v = self.directions(teacher_logits, seed)
       x = frames_to_blocks(frames)
-      if teacher_gradient is None:
+      if projection is None:
+        v = self.directions(teacher_logits, seed)
         _, teacher_gradient = projected_policy_gradient(
           teacher.from_blocks, x, v
         )
+      else:
+        v, teacher_gradient = projection
       compare = self._attention if self.method == "attention" else self._sobolev
       loss_of_student = compare(student, x, v, teacher_logits, teacher_gradient)
     else:

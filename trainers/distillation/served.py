@@ -10,15 +10,14 @@ import dataclasses
 import tensorflow as tf
 
 from sobolev_tf.networks.atari import INPUT_SHAPE, StudentNetwork
-from sobolev_tf.synthetic_gradients.decoupled import StepGradients
 from sobolev_tf.training.optimizers import SharedAdam
 from trainers.distillation import config as distillation_config
-from trainers.distillation import train as distillation
+from trainers.distillation import outcome
 from trainers.distillation.learner import Learner
 from trainers.distillation.lessons import Lessons
 from trainers.distillation.objective import Objective
 from trainers.lifecycle.command_line import setting
-from trainers.lifecycle.served import main_updates_setting
+from trainers.lifecycle.served import Served, Share, main_updates_setting
 
 _MEASURES = ("train_kl", "train_gradient_distance")
 
@@ -36,15 +35,19 @@ class Config(distillation_config.Config):
   main_updates: str = main_updates_setting()
 
   def __post_init__(self):
-    super().__post_init__()
     if self.batch_size % self.num_replicas:
       raise ValueError(
         f"--batch_size is {self.batch_size}, which {self.num_replicas} shares "
         "do not divide; change it or --num_replicas."
       )
+    if self.jacobian_gib:
+      raise ValueError(
+        "--jacobian_gib does nothing on a cluster, whose workers ask the "
+        "teacher at every update; leave it out."
+      )
 
 
-class ServedStudent:
+class ServedStudent(Served):
   """A student on servers, and its copy on the chief.
 
   Attributes:
@@ -84,10 +87,7 @@ class ServedStudent:
   @staticmethod
   def describe(config, result):
     """A finished run in a line."""
-    return distillation.describe(config, result)
-
-  def check(self):
-    """Does nothing: the constructor has looked at everything."""
+    return outcome.describe(config, result)
 
   def draw(self, index):
     """The arrays of a share: frames and the teacher's logits."""
@@ -128,11 +128,11 @@ class ServedStudent:
       for shape, dtype in zip(shapes, self.share_dtypes, strict=True)
     ]
 
-  def gradients(self, frames, teacher_logits, index, measure):
-    """What a worker computes on a share: `StepGradients`."""
+  def work(self, x, y, index, measure):
+    """What a worker computes on a share: a `Share`."""
     seed = tf.stack([self._config.seed, tf.cast(index, tf.int32)])
     gradients, parts = self._objective.gradients(
-      self.student, self._lessons.teacher, frames, teacher_logits, seed
+      self.student, self._lessons.teacher, x, y, seed
     )
     values = parts.divergence, parts.gradient_distance
     measures = {
@@ -140,22 +140,16 @@ class ServedStudent:
       for name, value in zip(_MEASURES, values, strict=True)
       if measure and value is not None
     }
-    return StepGradients(gradients, [], parts.loss, measures)
+    return Share(gradients, [], parts.loss, measures)
 
-  def apply_estimators(self, gradients):
-    """Does nothing: a student has no estimators."""
-    del gradients
-    return tf.no_op()
+  def apply_main(self, gradients, rate):
+    """Updates the student on the servers; returns an operation."""
+    return self.main_optimizer.apply(gradients, self.main_variables, rate)
 
   def rate(self, step):
     """Learning rate at a step."""
     del step
     return self._config.learning_rate
-
-  def decay(self, variable):
-    """Weight of the L2 term of a variable: none."""
-    del variable
-    return 0.0
 
   def pairs(self):
     """The same variables (on the chief, on the servers)."""
@@ -172,16 +166,13 @@ class ServedStudent:
     del step
     return self.local.trackables()
 
-  def test(self):
-    """Tests the chief's copy: dict of both measures of Figure 4."""
-    return distillation.evaluate(self._config, self.local, self._lessons)
+  def test(self, step):
+    """Tests the chief's copy: both measures of Figure 4, twice."""
+    del step
+    result = outcome.evaluate(self._config, self.local, self._lessons)
+    return result, result
 
   def conclude(self, this_run, result):
     """Writes student.npz; returns what was measured of it."""
     del result  # of the weights before they were rounded
-    return distillation.finish_student(this_run, self.local, self._lessons)
-
-  def look(self, step):
-    """Further numbers of the chief's copy: none."""
-    del step
-    return {}
+    return outcome.finish_student(this_run, self.local, self._lessons)

@@ -6,44 +6,40 @@ r"""Distils an Atari policy into a smaller network (paper §4.2, Figure 4).
 `trainers.teachers` makes the teacher, `trainers.teachers.record` its recording.
 """
 
-import dataclasses
-import functools
 import json
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from sobolev_tf.export import weights
-from trainers.distillation import scores
-from trainers.distillation import search as distillation_search
-from trainers.distillation.config import PRESETS, Config, columns, measures
+from trainers.distillation.config import PRESETS, Config, columns
 from trainers.distillation.jacobians import Cache
 from trainers.distillation.learner import Learner
 from trainers.distillation.lessons import Lessons
 from trainers.distillation.objective import Objective
+from trainers.distillation.outcome import describe, evaluate, finish_student
+from trainers.distillation.search import SETTINGS, apply_choice, read_choice
 from trainers.lifecycle import command_line, loop, run
-from trainers.teachers import files as teacher_files
+from trainers.lifecycle.command_line import setting
+from trainers.lifecycle.pool import Pool
 
 _STEPS_PER_CHECK = 50  # reading the loss makes the processor wait
-_GRADIENT_FRAMES = 200  # the gradients of more would need much memory
 
-_jacobians = Cache()  # the runs of one process mostly share them
-
-
-@functools.lru_cache(maxsize=1)
-def _learner(*settings):
-  # One learner per kind of step: a sweep compiles each only once.
-  return Learner(*settings)
+# The runs of one process mostly share them.
+_jacobians = Cache()
+_learners = Pool(most=1)
 
 
 def build_learner(config, lessons):
-  """An untrained `Learner`; it reuses the last one of the same kind."""
-  learner = _learner(
-    Objective.of(config), lessons.teacher, lessons.game.num_actions
-  )
+  """An untrained `Learner`, which nobody else has."""
+  learner = Learner(*_kind(config, lessons))
   learner.reset(config.seed, config.learning_rate)
   return learner
+
+
+def _kind(config, lessons):
+  """What the compiled steps of a `Learner` depend on."""
+  return Objective.of(config), lessons.teacher, lessons.game.num_actions
 
 
 def training_batches(config, lessons, first, last):
@@ -53,29 +49,30 @@ def training_batches(config, lessons, first, last):
   """
 
   def read(step):
-    indices = lessons.training_indices(int(step))
-    return indices, *lessons.frames(indices)
+    rows = lessons.training_rows(int(step))
+    return rows, *lessons.frames(lessons.train[rows])
 
   def load(step):
-    indices, frames, logits = tf.numpy_function(
+    rows, frames, logits = tf.numpy_function(
       read, [step], [tf.int64, tf.uint8, tf.float32]
     )
     frames = tf.ensure_shape(frames, [None, 84, 84, 4])
     logits = tf.ensure_shape(logits, [None, lessons.game.num_actions])
-    return indices, frames, logits
+    return rows, frames, logits
 
   objective, jacobians = Objective.of(config), None
   if objective.compares_gradients:
     jacobians = _jacobians.get(lessons, config.jacobian_gib)
   batches = tf.data.Dataset.range(first, last).map(load).prefetch(2)
   steps = range(first, last)
-  for step, (indices, *batch) in zip(steps, batches, strict=True):
-    batch.append(tf.constant([config.seed, step]))
-    if jacobians is not None:
-      _, logits, seed = batch
+  for step, (rows, frames, logits) in zip(steps, batches, strict=True):
+    seed = tf.constant([config.seed, step])
+    if jacobians is None:
+      yield frames, logits, seed
+    else:
       v = objective.directions(logits, seed)
-      batch.append(tf.constant(jacobians.project(indices.numpy(), v)))
-    yield batch
+      gradient = tf.constant(jacobians.project(rows.numpy(), v.numpy()))
+      yield frames, logits, seed, (v, gradient)
 
 
 def train(config, workdir):
@@ -99,24 +96,45 @@ def train(config, workdir):
     if this_run.finished:
       this_run.say("This run is finished already.")
       return this_run.result
-    learner = build_learner(config, lessons)
-    objects = learner.trackables()
-    step = this_run.restore(objects)
-    if step == 0:
-      this_run.save(objects, 0)  # for a loss that is not finite early on
-    batches = training_batches(config, lessons, step, config.num_steps)
-    with this_run.progress(config.num_steps, step) as progress:
-      while step < config.num_steps:
-        step, logs = _advance(this_run, learner, lessons, batches, step)
-        progress.advance_to(step)
-        if loop.is_due(step, config.evaluate_every, config.num_steps):
-          this_run.log(step, {**logs, **evaluate(config, learner, lessons)})
-        if loop.is_due(step, config.checkpoint_every, config.num_steps):
-          this_run.save(objects, step)
-        this_run.check_stop(objects, step)
-    result = finish_student(this_run, learner, lessons)
+    with _learners.borrow(Learner, *_kind(config, lessons)) as learner:
+      learner.reset(config.seed, config.learning_rate)
+      _train(this_run, learner, lessons)
+      result = finish_student(this_run, learner, lessons)
     this_run.finish(result)
     return result
+
+
+def _train(this_run, learner, lessons):
+  config, objects = this_run.config, learner.trackables()
+  step = this_run.restore(objects)
+  batches = training_batches(config, lessons, step, config.num_steps)
+
+  def advance(first, last):
+    made = []
+    for _ in range(first, last):
+      logs = learner.train_step(*next(batches))
+      made.append(logs["is_made"])
+    return first + int(np.sum(made)), logs
+
+  def test(step, logs):
+    distance = logs.get("gradient_distance")
+    row = {
+      "train_loss": float(logs["loss"]),
+      "train_kl": float(logs["divergence"]),
+      # Regular distillation compares no gradients: its column stays empty.
+      "train_gradient_distance": "" if distance is None else float(distance),
+    }
+    this_run.log(step, {**row, **evaluate(config, learner, lessons)})
+
+  loop.train(
+    this_run,
+    step,
+    objects,
+    advance,
+    test,
+    _STEPS_PER_CHECK,
+    "Lower --learning_rate or --alpha in another --workdir.",
+  )
 
 
 def _claim_teacher(this_run, sha256):
@@ -135,123 +153,20 @@ def _claim_teacher(this_run, sha256):
     )
 
 
-def _advance(this_run, learner, lessons, batches, first):
-  """Trains up to the next step at which something else has to happen.
-
-  Returns:
-    that step, and the numbers of its update as metrics.csv names them.
-  """
-  config = this_run.config
-  last = loop.next_stop(
-    first,
-    _STEPS_PER_CHECK,
-    config.num_steps,
-    config.evaluate_every,
-    config.checkpoint_every,
-  )
-  losses = []
-  for _ in range(first, last):
-    logs = learner.train_step(*next(batches))
-    losses.append(logs["loss"])
-  is_bad = np.logical_not(np.isfinite(np.array(losses)))
-  if is_bad.any():
-    _retreat(this_run, learner, lessons, first + int(is_bad.argmax()))
-  distance = logs.get("gradient_distance")
-  return last, {
-    "train_loss": float(logs["loss"]),
-    "train_kl": float(logs["divergence"]),
-    # Regular distillation compares no gradients: its column stays empty.
-    "train_gradient_distance": "" if distance is None else float(distance),
-  }
-
-
-def _retreat(this_run, learner, lessons, bad):
-  def train_steps(first, last):
-    for batch in training_batches(this_run.config, lessons, first, last):
-      learner.train_step(*batch)
-
-  loop.retreat(
-    this_run,
-    learner.trackables(),
-    learner.variables,
-    train_steps,
-    bad,
-    "Lower --learning_rate or --alpha in another --workdir.",
-  )
-
-
-def evaluate(config, learner, lessons):
-  """Both measures on the held-out frames, by name."""
-  values = learner.evaluate(lessons.held_out_batches())
-  return dict(zip(measures(config), values, strict=True))
-
-
-def conclude(config, learner, lessons, check=lambda: None):
-  """Everything that is measured once, at the end of a run.
-
-  `check` is called now and then and may raise, to stop.
-  """
-  count = min(_GRADIENT_FRAMES, len(lessons.held_out))
-  spread = np.linspace(0, len(lessons.held_out) - 1, count).astype(int)
-  frames = lessons.frames(lessons.held_out[spread])
-  return {
-    **evaluate(config, learner, lessons),
-    **learner.compare_gradients(*frames),
-    **lessons.baselines()._asdict(),
-    "num_train": len(lessons.train),
-    "num_held_out": len(lessons.held_out),
-    **scores.play_student(config, learner, lessons, check),
-  }
-
-
-def finish_student(this_run, learner, lessons):
-  """Writes the student as it is exported, watched and played.
-
-  Returns:
-    what `conclude` measures of it.
-  """
-  config = this_run.config
-  # The student is what its file holds: the result is that one's.
-  weights.round_weights(learner.student)
-  result = conclude(config, learner, lessons, this_run.raise_if_stopping)
-  card = {
-    "game": config.game,
-    "action_names": list(lessons.game.actions),
-    "distilled": dataclasses.asdict(config),
-    "result": result,
-  }
-  path = os.path.join(this_run.workdir, "student.npz")
-  teacher_files.save_network(path, learner.student, card)
-  return result
-
-
 def main(argv):
   """Trains every configuration that the command line names."""
-  command = command_line.parse(
-    argv,
-    Config,
-    PRESETS,
-    __doc__,
-    {
-      "search": (
-        "",
-        "search.csv whose choices replace alpha, learning_rate and noise",
+  description = f"search.csv whose choices replace {', '.join(SETTINGS)}"
+  extra = {"search": setting("", description)}
+  command = command_line.parse(argv, Config, PRESETS, __doc__, extra)
+  path = command.arguments["search"]
+  if path:
+    double = command.given.intersection(SETTINGS)
+    if double:
+      raise command_line.CommandError(
+        f"--{min(double)} and --search are both given, and a search chooses "
+        f"{', '.join(SETTINGS)}; leave one of them out."
       )
-    },
-  )
-  if command.arguments["search"]:
-    chosen = distillation_search.read_choice(command.arguments["search"])
-    configs = [
-      distillation_search.apply_choice(c, chosen) for c in command.configs
-    ]
+    chosen = read_choice(path)
+    configs = [apply_choice(one, chosen) for one in command.configs]
     command = command._replace(configs=configs)
   return loop.run_all(command, train, describe)
-
-
-def describe(config, result):
-  """A finished run in a line."""
-  error, kl = (result[name] for name in measures(config))
-  return (
-    f"{config.game} {config.percentage:g} % {config.method} seed "
-    f"{config.seed}: action prediction error {error:.2%}, KL {kl:.4f}"
-  )

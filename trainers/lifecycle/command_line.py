@@ -7,6 +7,8 @@ from it here. Only `main` sees flags.
 import dataclasses
 import difflib
 import itertools
+import math
+import operator
 import sys
 import textwrap
 import traceback
@@ -15,6 +17,15 @@ import typing
 from absl import flags
 
 from trainers.lifecycle import exit_codes
+
+# Of a learning rate. Where the squares of the gradients are finite in 32 bits,
+# which a `Guard` asks for, an update of this rate is finite, too.
+LARGEST_RATE = 1e9
+# What TensorFlow's 32 bits hold, where a setting names no narrower range.
+_RANGES = {
+  int: {"minimum": -(2**31), "maximum": 2**31 - 1},
+  float: {"minimum": -3e38, "maximum": 3e38},
+}
 
 
 class CommandError(Exception):
@@ -29,8 +40,10 @@ def setting(default, description, source="not stated in the paper", **metadata):
     description: one phrase for `--help`.
     source: the paper's section that gives the default.
     **metadata: `choices`, the allowed values; `sweep=True`, the flag takes
-      several values and the command then makes one run for each; `minimum`,
-      the smallest allowed number.
+      several values and the command then makes one run for each; `minimum` and
+      `maximum`, the ends of a number's range, or `above` and `below`, which
+      are just outside it; `only=(name, values)`, the setting counts only where
+      the setting `name` has one of some values.
   """
   return dataclasses.field(
     default=default,
@@ -47,12 +60,14 @@ class Command(typing.NamedTuple):
     swept: names of the fields that were given several values.
     workdir: the folder of the run, or of all of them.
     arguments: the values of the flags beyond the configuration.
+    given: names of the fields that the command line itself gives.
   """
 
   configs: list
   swept: tuple
   workdir: str
   arguments: dict
+  given: frozenset = frozenset()
 
 
 def run_main(main, argv=None):
@@ -81,7 +96,8 @@ def parse(argv, config_class, presets, description, extra=None):
     presets: dict from a preset's name to a configuration; the first is the
       default.
     description: what the program does, for `--help`.
-    extra: dict of further flags, name to (default, description).
+    extra: dict of further flags, name to what `setting` returns; a flag's type
+      is that of its default.
 
   Returns:
     A `Command`.
@@ -102,7 +118,8 @@ def parse(argv, config_class, presets, description, extra=None):
   if not workdir:
     raise CommandError("--workdir is missing; name the folder of this run.")
   arguments = {
-    name: values.pop(name) or default for name, (default, _) in extra.items()
+    name: _parse_extra(name, field, values.pop(name))
+    for name, field in extra.items()
   }
 
   base = presets[preset]
@@ -114,20 +131,79 @@ def parse(argv, config_class, presets, description, extra=None):
     if field.metadata.get("sweep"):
       lists[field.name] = _parse_list(field, text)
     else:
+<<<<<<< HEAD
       given[field.name] = parse_value(field, text)
+=======
+      given[field.name] = _parse_field(field, text)
+  try:
+    base = dataclasses.replace(base, **given)
+    command = sweep(base, lists, workdir)
+  except ValueError as error:
+    raise CommandError(str(error)) from error
+  given = frozenset([*given, *lists])
+  _check_use(config_class, command.configs, given)
+  return command._replace(arguments=arguments, given=given)
+
+
+def sweep(base, lists, workdir):
+  """Every combination of some fields' values.
+
+  Args:
+    base: configuration of all other fields.
+    lists: dict from a field's name to its values, in the order of the folders
+      below `workdir`.
+    workdir: the folder of all runs.
+
+  Returns:
+    A `Command` without arguments.
+  """
+>>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)
   configs = [
-    _build(base, {**given, **dict(zip(lists, combination, strict=True))})
+    dataclasses.replace(base, **dict(zip(lists, combination, strict=True)))
     for combination in itertools.product(*lists.values())
   ]
   swept = tuple(name for name, options in lists.items() if len(options) > 1)
-  return Command(configs, swept, workdir, arguments)
+  return Command(configs, swept, workdir, {})
 
 
+<<<<<<< HEAD
 def _build(base, changes):
   try:
     return dataclasses.replace(base, **changes)
   except ValueError as error:
     raise CommandError(str(error)) from error
+=======
+def write_report(argv, description, write):
+  """The `main` of a report: reads --workdir and --output, prints the table.
+
+  Args:
+    argv: the program's name and its arguments.
+    description: what the program does, for `--help`.
+    write: function of (workdir, output) that writes a report and returns its
+      table.
+
+  Returns:
+    The exit code.
+
+  Raises:
+    CommandError: a flag is unknown or missing.
+  """
+  if {"--help", "-h"} & set(argv[1:]):
+    print(description)
+    return 0
+  flag_values = flags.FlagValues()
+  for name in ("workdir", "output"):
+    flags.DEFINE_string(name, None, "", flag_values=flag_values)
+  try:
+    flag_values(argv)
+  except flags.Error as error:
+    raise CommandError(str(error)) from error
+  if not (flag_values.workdir and flag_values.output):
+    raise CommandError("--workdir and --output must both be given.")
+  print(write(flag_values.workdir, flag_values.output))
+  print(f"Written to {flag_values.output}.", file=sys.stderr)
+  return 0
+>>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)
 
 
 def _read_flags(argv, config_class, extra):
@@ -144,13 +220,33 @@ def _read_flags(argv, config_class, extra):
     raise CommandError(
       f"{rest[0]!r} is not a flag; write --name=value, --help lists the names."
     )
-  return {name: flag_values[name].value for name in flag_values}
+  values = {name: flag_values[name].value for name in flag_values}
+  for name, text in values.items():
+    if text and not text.isprintable():  # NUL, line ends, bytes of no UTF-8
+      raise CommandError(
+        f"--{name} is {text!a}, which holds characters that cannot be printed; "
+        "give plain text."
+      )
+  return values
+
+
+def _check_use(config_class, configs, given):
+  """Raises a `CommandError` where a setting that is given counts nowhere."""
+  for field in dataclasses.fields(config_class):
+    name, values = field.metadata.get("only", (None, ()))
+    if name and field.name in given:
+      if not any(getattr(config, name) in values for config in configs):
+        raise CommandError(
+          f"--{field.name} counts only with --{name}={' or '.join(values)}; "
+          "leave it out."
+        )
 
 
 def _parse_list(field, text):
   choices = field.metadata.get("choices")
   if text == "all" and choices:
     return list(choices)
+<<<<<<< HEAD
   return [parse_value(field, item) for item in text.split(",")]
 
 
@@ -163,14 +259,49 @@ def parse_value(field, text):
   else:
     value = smallest = _convert(field.name, text, field.type)
   choices = field.metadata.get("choices")
+=======
+  return [_parse_field(field, item) for item in text.split(",")]
+
+
+def _parse_field(field, text):
+  if typing.get_origin(field.type) is not tuple:
+    return _parse_value(field.name, text, field.type, field.metadata)
+  kind = typing.get_args(field.type)[0]
+  return tuple(
+    _parse_value(field.name, item, kind, field.metadata)
+    for item in text.split(",")
+  )
+
+
+def _parse_extra(name, field, text):
+  if text is None:
+    return field.default
+  return _parse_value(name, text, type(field.default), field.metadata)
+
+
+def _parse_value(name, text, kind, metadata):
+  """Reads one value and judges it; every number of a command comes by here."""
+  value = _convert(name, text, kind)
+  choices = metadata.get("choices")
+>>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)
   if choices and value not in choices:
-    raise CommandError(_not_one_of(field.name, value, choices))
-  minimum = field.metadata.get("minimum")
-  if minimum is not None and not smallest >= minimum:
-    raise CommandError(
-      f"--{field.name} is {text}, but it must be {minimum} or more."
-    )
+    raise CommandError(_not_one_of(name, value, choices))
+  if kind in (int, float):
+    _check_range(name, text, value, {**_RANGES[kind], **metadata})
   return value
+
+
+def _check_range(name, text, value, limits):
+  rules = {
+    "minimum": (operator.ge, "{:g} or more"),
+    "above": (operator.gt, "above {:g}"),
+    "maximum": (operator.le, "{:.10g} or less"),
+    "below": (operator.lt, "below {:g}"),
+  }
+  for rule, (holds, wording) in rules.items():
+    if rule in limits and not holds(value, limits[rule]):
+      wanted = wording.format(limits[rule])
+      raise CommandError(f"--{name} is {text}, but it must be {wanted}.")
 
 
 def _convert(name, text, kind):
@@ -179,10 +310,14 @@ def _convert(name, text, kind):
       return text.lower() == "true"
     raise CommandError(f"--{name} is {text!r}; give true or false.")
   try:
-    return kind(text)
+    value = kind(text)
   except ValueError as error:
     wanted = {int: "a whole number", float: "a number"}[kind]
-    raise CommandError(f"--{name} is {text!r}; give {wanted}.") from error
+    shown = text if len(text) < 40 else f"{text[:36]}..."
+    raise CommandError(f"--{name} is {shown!r}; give {wanted}.") from error
+  if kind is float and not math.isfinite(value):
+    raise CommandError(f"--{name} is {text}; give a finite number.")
+  return value
 
 
 def _not_one_of(name, value, choices):
@@ -201,8 +336,11 @@ def _help(config_class, presets, description, extra):
       f"where the other defaults come from (default: {first})",
     ),
     *(
-      (flag, f"{text} (default: {value})")
-      for flag, (value, text) in extra.items()
+      (
+        flag,
+        f"{field.metadata['description']} (default: {_show(field.default)})",
+      )
+      for flag, field in extra.items()
     ),
   ]
   for field in dataclasses.fields(config_class):
@@ -211,6 +349,9 @@ def _help(config_class, presets, description, extra):
     if field.metadata.get("sweep"):
       flag += ",..." + (" or all" if choices else "")
     text = field.metadata["description"]
+    if "only" in field.metadata:
+      name, values = field.metadata["only"]
+      text += f"; counts only with {name}={' or '.join(values)}"
     source = field.metadata["source"]
     entries.append((flag, f"{text} ({_defaults(field, presets)}; {source})"))
   lines = [

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from trainers.lifecycle import checkpoints, run
+from trainers.lifecycle import run
 
 
 def next_stop(step, most, num_steps, *every):
@@ -34,55 +34,83 @@ def is_finite(variables):
   return all(np.isfinite(variable.numpy()).all() for variable in variables)
 
 
-def retreat(this_run, objects, variables, train_steps, bad, advice):
-  """Goes back to the last finite weights, saves them and stops the run.
-
-  Every batch is a function of its step, so the newest checkpoint leads to the
-  same weights again; to keep a copy of them at every step would cost more.
+def train(this_run, first, objects, advance, test, most, advice):
+  """Trains a run to its end; tests and saves when that is due.
 
   Args:
-    this_run: a `run.Run` with a checkpoint, if only of step 0.
+    this_run: a `run.Run` whose settings have `num_steps`, `evaluate_every` and
+      `checkpoint_every`.
+    first: the step to begin at.
     objects: what its checkpoints hold.
-    variables: every variable of `objects`.
-    train_steps: function of (first, last) that makes those updates.
-    bad: index of the first update whose loss was not finite.
-    advice: sentence that says what to change.
+    advance: function of two steps that makes the updates between them. It
+      returns the step that it reached, which is the second one unless a
+      `Guard` refused an update, and the numbers of the last update.
+    test: function of (step, those numbers) that logs a row and returns what
+      is to be kept of it.
+    most: updates between two looks at whether the loss is finite.
+    advice: sentence for the user whose loss is not finite.
+
+  Returns:
+    What the last test returned; None if `first` is the last step already.
 
   Raises:
-    run.NotFinite: always.
+    run.Stopped: a signal arrived; the state is saved.
+    run.NotFinite: an update was refused; the state before it is saved.
   """
-  folder = os.path.join(this_run.workdir, "checkpoints")
-  start = checkpoints.restore(objects, folder, this_run.say)
-  kept = max(bad - 1, start)
-  if kept > start:
-    train_steps(start, kept)
-  before = [variable.numpy() for variable in variables]
-  if bad > kept:
-    train_steps(kept, bad)
-  # The update before can have left infinite weights behind a finite loss.
-  if is_finite(variables):
-    kept = bad
-  else:
-    for variable, value in zip(variables, before, strict=True):
-      variable.assign(value)
-  this_run.save(objects, kept)
+  config, step, result = this_run.config, first, None
+  with this_run.progress(config.num_steps, first) as progress:
+    while step < config.num_steps:
+      last = next_stop(
+        step,
+        most,
+        config.num_steps,
+        config.evaluate_every,
+        config.checkpoint_every,
+      )
+      step, numbers = advance(step, last)
+      if step < last:
+        stop_at(this_run, objects, step, advice)
+      progress.advance_to(step)
+      if is_due(step, config.evaluate_every, config.num_steps):
+        result = test(step, numbers)
+      if is_due(step, config.checkpoint_every, config.num_steps):
+        this_run.save(objects, step)
+      this_run.check_stop(objects, step)
+  return result
+
+
+def stop_at(this_run, objects, step, advice):
+  """Saves the weights that a `Guard` has kept, and stops the run."""
+  this_run.save(objects, step)
   raise run.NotFinite(
-    f"the loss is not finite at step {bad} of {this_run.workdir}; the weights "
-    f"of step {kept} are kept. {advice}"
+    f"the loss or its gradient is not finite at step {step} of "
+    f"{this_run.workdir}; that update was not made, and the weights of step "
+    f"{step} are kept. {advice}"
   )
 
 
 def run_all(command, train, describe):
-  """Trains every configuration of a command line, one after the other.
+  """Trains every configuration of a command line, as `run_each` does."""
+  runs = runs_of(command)
+  return run_each(runs, train, describe, is_shared=bool(command.swept))
 
-  Several processes of one command share its runs: what another process works
-  on is passed over. A run whose loss is not finite is reported, and the others
-  go on.
+
+def runs_of(command):
+  """A `command_line.Command` as a list of (configuration, its folder)."""
+  return [(one, _workdir_of(command, one)) for one in command.configs]
+
+
+def run_each(runs, train, describe, is_shared):
+  """Trains runs, one after the other.
+
+  A run whose loss is not finite is reported, and the others go on.
 
   Args:
-    command: a `command_line.Command`.
+    runs: list of (configuration, folder).
     train: function of (config, workdir) that returns a result.
     describe: function of (config, result) that returns a line to print.
+    is_shared: whether other processes may train some of them: what another
+      one works on is passed over.
 
   Returns:
     The exit code.
@@ -91,12 +119,11 @@ def run_all(command, train, describe):
     CommandError: a folder or a setting does not fit.
   """
   busy = diverged = 0
-  for config in command.configs:
-    workdir = _workdir_of(command, config)
+  for config, workdir in runs:
     try:
       result = train(config, workdir)
     except run.Busy:
-      if not command.swept:
+      if not is_shared:
         raise
       busy += 1
     except run.NotFinite as stop:

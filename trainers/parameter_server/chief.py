@@ -136,7 +136,7 @@ class Chief:
     if result is None:  # resumed behind the last step
       learner.pull()
       with self._watchdog.own_work():
-        result = learner.model.test()
+        result, _ = learner.model.test(step)
     with self._watchdog.own_work():
       result = learner.model.conclude(self._run, result)
     # Of the whole run; those of the tests end where a chief was started again.
@@ -216,10 +216,10 @@ class Chief:
     learner = self._learner
     learner.pull()
     with self._watchdog.own_work():
-      result = learner.model.test()
+      result, tested = learner.model.test(step)
     entry = learner.ledger.read()
     news, self._entry = entry.since(self._entry), entry
-    row = {"train_loss": news.loss / max(news.finished, 1), **result}
+    row = {"train_loss": news.loss / max(news.finished, 1), **tested}
     if news.measured:
       means = news.measures / news.measured
       row.update(
@@ -227,8 +227,6 @@ class Chief:
         for name, value in zip(learner.model.measure_names, means, strict=True)
         if value == value  # what is unknown is NaN
       )
-    with self._watchdog.own_work():
-      row.update(learner.model.look(step))
     row.update(staleness_summary(news.staleness))
     row.update(self._repetitions(step))
     # What a method does not have, such as Noprop's value, stays empty.
@@ -246,7 +244,12 @@ class Chief:
       self._run.save(learner.trackables(step), step)
 
   def _retreat(self, step):
-    """Stops; Hogwild steps cannot be made again, so the checkpoint counts."""
+    """Goes back to the newest checkpoint and stops.
+
+    A `Guard` cannot keep the weights here: workers write without waiting for
+    each other, so by the time that one has a loss that is not finite, others
+    have read and written weights that may be no better.
+    """
     folder = f"{self._run.workdir}/checkpoints"
     kept = checkpoints.restore(
       self._learner.trackables(), folder, self._run.say

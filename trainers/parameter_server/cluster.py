@@ -13,23 +13,27 @@ import typing
 
 import tensorflow as tf
 
-from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.command_line import CommandError, setting
 
 ROLES = ("chief", "worker", "ps")
-BINDS = ("loopback", "any")
 _PROBE_SECONDS = 2.0
 _WORD_SECONDS = 10.0  # between two lines of somebody who waits
-# Flags of every trainer that runs on a cluster: default and description.
+# Flags of every trainer that runs on a cluster.
 FLAGS = {
-  "role": ("", "chief, worker or ps; instead of TF_CONFIG"),
-  "index": ("0", "which worker or ps this is, from 0; instead of TF_CONFIG"),
-  "chief": ("", "HOST:PORT of the chief; instead of TF_CONFIG"),
-  "workers": ("", "HOST:PORT,... of the workers; instead of TF_CONFIG"),
-  "servers": ("", "HOST:PORT,... of the parameter servers, as above"),
-  "bind": (
+  "role": setting(
+    "", "of this process; instead of TF_CONFIG", choices=("", *ROLES)
+  ),
+  "index": setting(
+    0, "which worker or ps this is; instead of TF_CONFIG", minimum=0
+  ),
+  "chief": setting("", "HOST:PORT of the chief; instead of TF_CONFIG"),
+  "workers": setting("", "HOST:PORT,... of the workers; instead of TF_CONFIG"),
+  "servers": setting("", "HOST:PORT,... of the parameter servers, as above"),
+  "bind": setting(
     "loopback",
     "loopback: only this machine reaches the port; any: everybody on the "
     "network does, and the protocol has no authentication",
+    choices=("loopback", "any"),
   ),
 }
 
@@ -90,10 +94,6 @@ def read(flags, environment=os.environ):
   Raises:
     CommandError: something is missing or does not fit.
   """
-  if flags["bind"] not in BINDS:
-    raise CommandError(
-      f"--bind is {flags['bind']!r}, but it must be one of {', '.join(BINDS)}."
-    )
   if flags["role"]:
     jobs = {
       role: [item for item in flags[name].split(",") if item]

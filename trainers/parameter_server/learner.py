@@ -26,7 +26,7 @@ class AsynchronousLearner:
   """Variables and counters on the servers, and the worker's step.
 
   Attributes:
-    model: what is trained, a `ServedClassifier` or a `ServedStudent`.
+    model: what is trained, a `Served`.
     ledger: the counters on the servers.
   """
 
@@ -75,14 +75,14 @@ class AsynchronousLearner:
       with tf.control_dependencies([x, y]):
         begun = self.ledger.begin()
       with tf.control_dependencies([begun]):
-        found = self.model.gradients(x, y, index, measure)
-      writes = [self.model.apply_estimators(found.estimators)]
+        found = self.model.work(x, y, index, measure)
+      writes = list(found.writes)
       if self._config.main_updates == "sync":
-        writes += self._gather(found.main, number)
+        writes += self._gather(found.gradients, number)
       else:
         # A share counts as much as it does in the mean of a round.
         part = rate / self._config.num_replicas
-        writes.append(self._apply_main(found.main, part))
+        writes.append(self.model.apply_main(found.gradients, part))
       with tf.control_dependencies(writes):
         measures = self._in_order(found.measures) if measure else None
         self.ledger.end(begun, found.loss, measures)
@@ -123,22 +123,10 @@ class AsynchronousLearner:
           gradients[place] = tf.reshape(part, variable.shape)
         with tf.control_dependencies([mean]):
           gathered.assign(tf.zeros_like(total))
-    self._apply_main(gradients, rate)
+    self.model.apply_main(gradients, rate)
     tf.raw_ops.AssignAddVariableOp(
       resource=self._round.handle, value=tf.ones([], tf.int64)
     )
-
-  def _apply_main(self, gradients, rate):
-    decayed = []
-    for variable, gradient in zip(
-      self.model.main_variables, gradients, strict=True
-    ):
-      weight = self.model.decay(variable)
-      if weight:
-        with tf.device(variable.device):
-          gradient += weight * variable.read_value()
-      decayed.append(gradient)
-    return self.model.main_optimizer.apply(decayed, rate)
 
   def _in_order(self, measures):
     unknown = tf.constant(np.nan, tf.float32)

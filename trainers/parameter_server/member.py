@@ -22,7 +22,7 @@ from absl import flags
 
 from trainers.distillation.served import ServedStudent
 from trainers.lifecycle import command_line, exit_codes, run
-from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.command_line import CommandError, setting
 from trainers.parameter_server import cluster, lifeline, worker_batches
 from trainers.parameter_server.chief import (
   COLUMNS,
@@ -40,17 +40,16 @@ EXPERIMENTS = {
 }
 _DEFAULT = next(iter(EXPERIMENTS))
 _FLAGS = {
-  "experiment": (
+  "experiment": setting(
     _DEFAULT,
-    f"{' or '.join(EXPERIMENTS)}; --help lists the flags of the one that is "
-    "given with it",
+    "what is trained; --help lists the flags of the one that is given with it",
+    choices=tuple(EXPERIMENTS),
   ),
   **cluster.FLAGS,
-  "patience": (
-    "600",
-    "seconds that a member waits for others before it gives up",
+  "patience": setting(
+    600.0, "seconds that a member waits for others before it gives up", above=0
   ),
-  "lifeline": ("false", "true: end when the standard input closes"),
+  "lifeline": setting(False, "true: end when the standard input closes"),
 }
 
 
@@ -76,7 +75,6 @@ def train(experiment, config, workdir, members, patience):
     run.NotFinite: the loss was not finite; the newest checkpoint is kept.
   """
   model = EXPERIMENTS[experiment](config)
-  model.check()
   model.draw(0)
   columns = (*model.columns(config), *COLUMNS)
   with (
@@ -192,9 +190,9 @@ def main(argv):
       "time."
     )
   (config,), given = command.configs, command.arguments
-  patience = _seconds(given["patience"])
+  patience = given["patience"]
   members = cluster.read(given)
-  if given["lifeline"] == "true":
+  if given["lifeline"]:
     lifeline.follow_stdin(members.role)
   if members.role == "chief":
     return _lead(experiment, config, command.workdir, members, patience)
@@ -215,13 +213,3 @@ def _experiment(argv):
       f"{', '.join(EXPERIMENTS)}."
     )
   return values.experiment
-
-
-def _seconds(text):
-  try:
-    seconds = float(text)
-  except ValueError:
-    seconds = 0.0
-  if not seconds > 0:
-    raise CommandError(f"--patience is {text!r}; give seconds above 0.")
-  return seconds

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from sobolev_tf import derivatives, sobolev_loss
 from sobolev_tf.networks.regression import RegressionMLP
+from trainers.lifecycle.guard import size_of
 
 METHODS = ("regular", "sobolev")
 
@@ -64,22 +65,27 @@ class Learner:
       num_steps: scalar int32.
 
     Returns:
-      losses of the last update `[S]`, and the index of the first update whose
-      loss was not finite, -1 if there was none.
+      losses of the last update `[S]`, and how many were made: fewer than
+      `num_steps` if a loss or a gradient was not finite, which stops all
+      networks before that update.
     """
     variables = self.network.trainable_variables
-    losses, bad = tf.zeros([self._num_networks], x.dtype), tf.constant(-1)
-    for step in tf.range(num_steps):
-      batch = step % tf.shape(x)[0]
+    losses, made = tf.zeros([self._num_networks], x.dtype), tf.constant(0)
+    is_finite = True
+    while is_finite and made < num_steps:
+      batch = made % tf.shape(x)[0]
       with tf.GradientTape() as tape:
-        losses = self.losses(x[batch], y[batch], dy[batch])
+        candidates = self.losses(x[batch], y[batch], dy[batch])
         # The networks share nothing, so the gradient of the sum holds each
         # network's own gradient.
-        total = tf.reduce_sum(losses)
-      self.optimizer.apply(tape.gradient(total, variables), variables)
-      is_bad = tf.logical_not(tf.math.is_finite(total))
-      bad = tf.where((bad < 0) & is_bad, step, bad)
-    return losses, bad
+        total = tf.reduce_sum(candidates)
+      gradients = tape.gradient(total, variables)
+      is_finite = tf.math.is_finite(size_of(total, gradients))
+      if is_finite:
+        losses = candidates
+        self.optimizer.apply(gradients, variables)
+        made += 1
+    return losses, made
 
   @tf.function
   def predict(self, x):

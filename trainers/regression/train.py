@@ -8,7 +8,6 @@ batched step: `--seed=0,1,2,3,4`.
 """
 
 import dataclasses
-import functools
 import os
 import typing
 
@@ -17,7 +16,8 @@ import tensorflow as tf
 
 from data import benchmark_functions
 from trainers.lifecycle import command_line, loop, run
-from trainers.lifecycle.command_line import setting
+from trainers.lifecycle.command_line import LARGEST_RATE, setting
+from trainers.lifecycle.pool import Pool
 from trainers.regression import figures
 from trainers.regression.learner import METHODS, Learner
 
@@ -29,6 +29,8 @@ COLUMNS = (
 )
 _TEST_SEED = 0x50B01E5  # far from any seed that a person would choose
 _STEPS_PER_CALL = 500
+_MOST_POINTS = 1_000_000  # all of them are held in memory
+_SOBOLEV = ("method", ("sobolev",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +45,12 @@ class Config:
     sweep=True,
   )
   num_train: int = setting(
-    100, "training points", "§4.1: 20, 100 and 10000", minimum=1, sweep=True
+    100,
+    "training points",
+    "§4.1: 20, 100 and 10000",
+    minimum=1,
+    maximum=_MOST_POINTS,
+    sweep=True,
   )
   method: str = setting(
     "sobolev",
@@ -69,19 +76,29 @@ class Config:
     1_000, "up to this many training points make one batch", minimum=0
   )
   learning_rate: float = setting(
-    3e-5, "of Adam", "SM §2", minimum=0, sweep=True
+    3e-5, "of Adam", "SM §2", minimum=0, maximum=LARGEST_RATE, sweep=True
   )
   hidden_sizes: tuple[int, ...] = setting(
-    (256, 256), "ReLU units of each hidden layer", "§4.1", minimum=1
+    (256, 256),
+    "ReLU units of each hidden layer",
+    "§4.1",
+    minimum=1,
+    maximum=4_096,
   )
   derivative_weight: float = setting(
-    1.0, "weight of the gradient's loss", "§4.1", minimum=0, sweep=True
+    1.0,
+    "weight of the gradient's loss",
+    "§4.1",
+    minimum=0,
+    only=_SOBOLEV,
+    sweep=True,
   )
   derivative_loss: str = setting(
     "l2",
     "how the gradient is compared: l2 squared, l1 absolute differences",
     "§4.1",
     choices=("l2", "l1", "huber"),
+    only=_SOBOLEV,
     sweep=True,
   )
   scaling: str = setting(
@@ -91,7 +108,9 @@ class Config:
     choices=("none", "standard"),
     sweep=True,
   )
-  num_test: int = setting(10_000, "test points", "SM §2", minimum=1)
+  num_test: int = setting(
+    10_000, "test points", "SM §2", minimum=1, maximum=_MOST_POINTS
+  )
   evaluate_every: int = setting(2_500, "steps between two tests", minimum=1)
   checkpoint_every: int = setting(
     5_000, "steps between two checkpoints", minimum=1
@@ -140,15 +159,23 @@ class Scaling(typing.NamedTuple):
   y_scale: np.ndarray
 
 
-@functools.lru_cache(maxsize=8)
-def _learner(method, num_seeds, *settings):
-  # One learner per kind of step: a sweep compiles each only once.
-  return Learner(method, range(num_seeds), *settings)
+_learners = Pool(most=8)  # the kinds of a sweep
 
 
 def build_learner(config):
-  """An untrained `Learner`; it reuses the last one of the same kind."""
-  learner = _learner(
+  """An untrained `Learner`, which nobody else has."""
+  learner = _make_learner(*_kind(config))
+  learner.reset(config.seed)
+  return learner
+
+
+def _make_learner(method, num_seeds, *settings):
+  return Learner(method, range(num_seeds), *settings)
+
+
+def _kind(config):
+  """What the compiled steps of a `Learner` depend on."""
+  return (
     config.method,
     len(config.seed),
     config.hidden_sizes,
@@ -156,8 +183,6 @@ def build_learner(config):
     config.derivative_weight,
     config.derivative_loss,
   )
-  learner.reset(config.seed)
-  return learner
 
 
 def build_examples(config):
@@ -288,60 +313,43 @@ def train(config, workdir):
     if this_run.finished:
       this_run.say("This run is finished already.")
       return this_run.result
-    learner = build_learner(config)
-    examples = build_examples(config)
-    scaling = build_scaling(config, examples)
-    examples = scale_examples(examples, scaling)
-    test_set = build_test_set(config)
+    with _learners.borrow(_make_learner, *_kind(config)) as learner:
+      learner.reset(config.seed)
+      result = _train(this_run, learner)
+    this_run.finish(result)
+    return result
 
-    errors = None
-    step = this_run.restore(learner.trackables())
-    if step == 0:
-      this_run.save(learner.trackables(), 0)  # for a loss not finite early on
-    with this_run.progress(config.num_steps, step) as progress:
-      while step < config.num_steps:
-        step, losses = _advance(this_run, learner, examples, step)
-        progress.advance_to(step)
-        if loop.is_due(step, config.evaluate_every, config.num_steps):
-          errors = evaluate(learner, scaling, test_set)
-          _log(this_run, step, losses, errors)
-        if loop.is_due(step, config.checkpoint_every, config.num_steps):
-          this_run.save(learner.trackables(), step)
-        this_run.check_stop(learner.trackables(), step)
-    if errors is None:  # resumed behind the last step
-      errors = evaluate(learner, scaling, test_set)
-    _save_networks(this_run, learner, scaling)
-    _show_surface(this_run, learner, scaling)
-    this_run.finish(errors)
+
+def _train(this_run, learner):
+  """Trains, and writes the networks; returns the final test errors."""
+  config, objects = this_run.config, learner.trackables()
+  examples = build_examples(config)
+  scaling = build_scaling(config, examples)
+  examples = scale_examples(examples, scaling)
+  test_set = build_test_set(config)
+
+  def advance(first, last):
+    data = [tf.constant(a) for a in batches(examples, config, first, last)]
+    losses, made = learner.train_steps(*data, tf.constant(last - first))
+    return first + int(made), losses.numpy()
+
+  def test(step, losses):
+    errors = evaluate(learner, scaling, test_set)
+    _log(this_run, step, losses, errors)
     return errors
 
-
-def _advance(this_run, learner, examples, first):
-  """Trains up to the next step at which something else has to happen."""
-  config = this_run.config
-  last = loop.next_stop(
-    first,
+  errors = loop.train(
+    this_run,
+    this_run.restore(objects),
+    objects,
+    advance,
+    test,
     _STEPS_PER_CALL,
-    config.num_steps,
-    config.evaluate_every,
-    config.checkpoint_every,
-  )
-  losses, bad = _train_steps(learner, examples, config, first, last)
-  if bad >= 0:
-    loop.retreat(
-      this_run,
-      learner.trackables(),
-      learner.variables,
-      functools.partial(_train_steps, learner, examples, config),
-      first + int(bad),
-      "Lower --learning_rate or use --scaling=standard in another --workdir.",
-    )
-  return last, losses.numpy()
-
-
-def _train_steps(learner, examples, config, first, last):
-  data = [tf.constant(a) for a in batches(examples, config, first, last)]
-  return learner.train_steps(*data, tf.constant(last - first))
+    "Lower --learning_rate or use --scaling=standard in another --workdir.",
+  ) or evaluate(learner, scaling, test_set)  # resumed after the last step
+  _save_networks(this_run, learner, scaling)
+  _show_surface(this_run, learner, scaling)
+  return errors
 
 
 def _log(this_run, step, losses, errors):

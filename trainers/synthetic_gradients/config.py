@@ -10,10 +10,18 @@ from data.cifar10 import Cifar10
 from data.digits import Digits
 from data.game_frames import open_game_frames
 from data.imagenet import open_imagenet
-from trainers.lifecycle.command_line import setting
-from trainers.synthetic_gradients.networks import METHODS, RESNET_DATASETS
+from trainers.lifecycle.command_line import LARGEST_RATE, setting
+from trainers.synthetic_gradients.networks import (
+  METHODS,
+  RESNET_DATASETS,
+  SUPERVISION,
+)
 
 DATASETS = ("digits", "cifar10", *RESNET_DATASETS)
+# Settings that count with some methods or data sets only.
+_TRAINED = ("method", ("direct", *SUPERVISION))
+_DIGITS = ("dataset", ("digits",))
+_ENCODED = ("dataset", RESNET_DATASETS)
 # Per border; each becomes a column NAME_K, borders counted from below.
 MEASURES = (
   "cosine",
@@ -61,7 +69,9 @@ class Config:
     choices=("true", "bootstrapped"),
     sweep=True,
   )
-  width: float = setting(1.0, "factor on all channels", "SM §4.2", minimum=0)
+  width: float = setting(
+    1.0, "factor on all channels", "SM §4.2", above=0, maximum=8
+  )
   seed: int = setting(
     0,
     "fixes initial weights, batches and augmentation",
@@ -76,45 +86,77 @@ class Config:
     minimum=1,
   )
   learning_rate: float = setting(
-    0.1, "of the main network's SGD", "SM §4.2", minimum=0, sweep=True
+    0.1,
+    "of the main network's SGD",
+    "SM §4.2",
+    minimum=0,
+    maximum=LARGEST_RATE,
+    sweep=True,
   )
   momentum: float = setting(
-    0.9, "of the main network's SGD", "SM §4.2", minimum=0
+    0.9, "of the main network's SGD", "SM §4.2", minimum=0, below=1
   )
   drops: tuple[float, ...] = setting(
     (0.4, 0.6, 0.8),
     "shares of num_steps after which the learning rate falls to a tenth",
     "SM §4.2: after 40K, 60K and 80K updates",
-    minimum=0,
+    above=0,
+    maximum=1,
   )
   estimator_learning_rate: float = setting(
-    1e-4, "of the estimators' Adam", "SM §4.2", minimum=0, sweep=True
+    1e-4,
+    "of the estimators' Adam",
+    "SM §4.2",
+    minimum=0,
+    maximum=LARGEST_RATE,
+    only=_TRAINED,
+    sweep=True,
   )
   estimator_loss: str = setting(
-    "l1", "of value and gradient", "SM §4.2", choices=("l1", "l2"), sweep=True
+    "l1",
+    "of value and gradient",
+    "SM §4.2",
+    choices=("l1", "l2"),
+    only=_TRAINED,
+    sweep=True,
   )
   l2: float = setting(
     1e-4, "weight of half the squared weights", "SM §4.2", minimum=0
   )
   clutter: int = setting(
-    6, "scraps of other digits per picture (digits only)", "ours", minimum=0
+    6,
+    "scraps of other digits per picture",
+    "ours",
+    minimum=0,
+    maximum=1_000,
+    only=_DIGITS,
   )
   num_test: int = setting(
-    2_000, "test pictures (digits only)", "ours", minimum=1
+    2_000,
+    "test pictures",
+    "ours",
+    minimum=1,
+    maximum=1_000_000,
+    only=_DIGITS,
   )
   image_size: int = setting(
     224,
-    "side of the pictures (imagenet and games only)",
+    "side of the pictures",
     "not stated in the paper; ResNet-50's own",
     minimum=1,
+    maximum=2_048,
+    only=_ENCODED,
   )
   colour_distortion: bool = setting(
     False,
-    "whether training pictures change their colours (imagenet and games only)",
+    "whether training pictures change their colours",
     'SM §4.3 says "Inception-V1 augmentation" alone',
+    only=_ENCODED,
   )
   data_dir: str = setting(
-    "", "folder of TFDS' data sets; empty means TFDS' own default", "ours"
+    "",
+    "folder of TFDS' data sets; empty means TFDS' own default",
+    "ours",
   )
   evaluate_every: int = setting(1_000, "steps between two tests", minimum=1)
   checkpoint_every: int = setting(
@@ -127,8 +169,16 @@ class Config:
         f"--batch_size is {self.batch_size}, but {self.num_replicas} replicas "
         "cannot share it equally; give a multiple."
       )
-    if not self.width > 0:
-      raise ValueError(f"--width is {self.width}, but it must be above 0.")
+    if self.method != "backprop" and not self.num_modules:
+      raise ValueError(
+        f"--method is {self.method} without a split, which is "
+        "backpropagation; give --num_modules, or --method=backprop."
+      )
+    if list(self.drops) != sorted(set(self.drops)):
+      raise ValueError(
+        f"--drops is {','.join(map(str, self.drops))}; give each later one a "
+        "larger share."
+      )
 
 
 _DESK = Config(

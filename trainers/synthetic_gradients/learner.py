@@ -12,6 +12,7 @@ import tensorflow as tf
 from sobolev_tf.synthetic_gradients import DecoupledNetwork, ZeroEstimator
 from sobolev_tf.synthetic_gradients.jacobian_symmetry import jacobian_asymmetry
 from sobolev_tf.training.optimizers import SharedAdam
+from trainers.lifecycle.guard import Guard, size_of
 from trainers.synthetic_gradients import networks
 
 # The asymmetry is estimated on few examples: it costs two passes through the
@@ -58,6 +59,10 @@ class Learner:
     with strategy.scope():
       self._main_optimizer = networks.build_main_optimizer(config)
       self._main_optimizer.build(self.network.main_variables)
+    self._guard = Guard()
+    trainable = {id(v) for v in self.network.trainable_variables}
+    # The forward pass itself moves these: BatchNorm's statistics.
+    self._moving = [v for v in self.network.variables if id(v) not in trainable]
 
   def trackables(self):
     """What a checkpoint holds."""
@@ -86,7 +91,8 @@ class Learner:
       measure: whether to return all measures of the estimators.
 
     Returns:
-      dict of scalar tensors: `loss`, and the measures that are known.
+      dict of scalar tensors: `loss`, the measures that are known, and
+      `is_made`, whether the guard admitted the update.
     """
     count = self.strategy.num_replicas_in_sync
     if count == 1:
@@ -102,28 +108,42 @@ class Learner:
 
   @tf.function
   def _step(self, x, y, measure):
-    logs = self.strategy.run(self._replica_step, args=(x, y, measure))
-    return {
-      name: self.strategy.reduce("MEAN", value, axis=None)
-      for name, value in logs.items()
-    }
+    run = self.strategy.run
+    before = run(lambda: [v.read_value() for v in self._moving])
+    found, size = run(self._differentiate, args=(x, y, measure))
+    is_made = self._guard.admits(self._reduce("SUM", size))
+    # Every replica has its gradients by now, as on machines of their own.
+    if is_made:
+      run(self._update, args=(found.main, found.estimators))
+    else:
+      run(self._put_back, args=(before,))
+    numbers = {"loss": found.loss, **found.measures}
+    means = {name: self._reduce("MEAN", v) for name, v in numbers.items()}
+    return {**means, "is_made": is_made}
 
-  def _replica_step(self, x, y, measure):
+  def _reduce(self, kind, value):
+    return self.strategy.reduce(kind, value, axis=None)
+
+  def _differentiate(self, x, y, measure):
     found = self.network.gradients(x, y, measure)
+    return found, size_of(found.loss, [*found.main, *found.estimators])
+
+  def _update(self, main, estimators):
     context = tf.distribute.get_replica_context()
     count = context.num_replicas_in_sync
     # The optimizer sums the gradients of the replicas; their mean is wanted.
     self._main_optimizer.apply(
-      [gradient / count for gradient in found.main],
-      self.network.main_variables,
+      [gradient / count for gradient in main], self.network.main_variables
     )
-    # After the main update, where the replicas meet: every one has its
-    # gradients by then, as they have on machines of their own.
-    gradients = found.estimators
-    if gradients and count > 1 and not self._is_shared:
-      gradients = context.all_reduce("MEAN", gradients)
-    self._estimator_optimizer.apply(gradients)
-    return {"loss": found.loss, **found.measures}
+    if estimators and count > 1 and not self._is_shared:
+      estimators = context.all_reduce("MEAN", estimators)
+    self._estimator_optimizer.apply(
+      estimators, self.network.estimator_variables
+    )
+
+  def _put_back(self, values):
+    for variable, value in zip(self._moving, values, strict=True):
+      variable.assign(value)
 
   @tf.function(reduce_retracing=True)
   def _predict(self, x):

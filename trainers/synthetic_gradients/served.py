@@ -1,7 +1,6 @@
 """What a parameter-server run trains: the decoupled classifier of Table 1.
 
-Beside it stands `served_student`, with the same methods: what a worker draws
-and computes, what is served, what the chief tests, saves and reports.
+An L2 term needs no worker: the servers add it.
 """
 
 import dataclasses
@@ -12,7 +11,7 @@ from sobolev_tf.synthetic_gradients import DecoupledNetwork, is_decayed
 from sobolev_tf.synthetic_gradients.decoupled import MEASURES
 from sobolev_tf.training.optimizers import SharedAdam, SharedMomentum
 from trainers.lifecycle.command_line import CommandError, setting
-from trainers.lifecycle.served import main_updates_setting
+from trainers.lifecycle.served import Served, Share, main_updates_setting
 from trainers.synthetic_gradients import config as table1_config
 from trainers.synthetic_gradients import networks
 from trainers.synthetic_gradients.learner import Learner
@@ -43,7 +42,7 @@ def _preset(base):
   return Config(**{**dataclasses.asdict(base), **changes})
 
 
-class ServedClassifier:
+class ServedClassifier(Served):
   """A decoupled network on servers, and its copy on the chief.
 
   Attributes:
@@ -60,16 +59,18 @@ class ServedClassifier:
   share_dtypes = (tf.float32, tf.float32)
 
   def __init__(self, config):
-    """Opens the data; makes nothing else yet.
+    """Opens the data and looks whether the network fits.
 
     Args:
       config: a `Config`.
 
     Raises:
-      CommandError: the data are missing or do not fit.
+      CommandError: the data are missing, or data or network do not fit.
     """
     try:
       self._data = table1_config.build_data(config)
+      # Not kept: what is made before the chief connects is lost to it.
+      networks.build_segments(config, self._data.num_classes)
     except ValueError as error:
       raise CommandError(str(error)) from error
     self._config = config
@@ -89,14 +90,6 @@ class ServedClassifier:
       f"{config.dataset} {config.method} seed {config.seed}: test accuracy "
       f"{result['test_accuracy']:.2%}"
     )
-
-  def check(self):
-    """Raises a `CommandError` if the network does not fit the data."""
-    try:
-      # Not kept: what is made before the chief connects is lost to it.
-      networks.build_segments(self._config, self._data.num_classes)
-    except ValueError as error:
-      raise CommandError(str(error)) from error
 
   def draw(self, index):
     """The arrays of a share: pictures and one-hot labels.
@@ -157,22 +150,28 @@ class ServedClassifier:
     borders = range(1, len(self.network.estimators) + 1)
     return [f"{name}_{border}" for border in borders for name in MEASURES]
 
-  def gradients(self, x, y, index, measure):
-    """What a worker computes on a share: `StepGradients`."""
+  def work(self, x, y, index, measure):
+    """What a worker computes on a share, and its update of the estimators."""
     del index  # nothing here is random
-    return self.network.gradients(x, y, measure)
+    found = self.network.gradients(x, y, measure)
+    update = self.estimator_optimizer.apply(
+      found.estimators, self.network.estimator_variables
+    )
+    return Share(found.main, [update], found.loss, found.measures)
 
-  def apply_estimators(self, gradients):
-    """A worker's update of its own; returns an operation."""
-    return self.estimator_optimizer.apply(gradients)
+  def apply_main(self, gradients, rate):
+    """Updates the main variables with their L2 term; returns an operation."""
+    decayed = []
+    for variable, gradient in zip(self.main_variables, gradients, strict=True):
+      if self._config.l2 and is_decayed(variable):
+        with tf.device(variable.device):
+          gradient += self._config.l2 * variable.read_value()
+      decayed.append(gradient)
+    return self.main_optimizer.apply(decayed, self.main_variables, rate)
 
   def rate(self, step):
     """Learning rate of the main variables at a step."""
     return float(networks.build_schedule(self._config)(step))
-
-  def decay(self, variable):
-    """Weight of the L2 term of a main variable."""
-    return self._config.l2 if is_decayed(variable) else 0.0
 
   def pairs(self):
     """The same variables (on the chief, on the servers)."""
@@ -195,17 +194,14 @@ class ServedClassifier:
     parts["main_optimizer"].iterations.assign(step)
     return parts
 
-  def test(self):
-    """Tests the chief's copy: dict of the final numbers."""
-    return self.local.evaluate(self._data.test_batches())
+  def test(self, step):
+    """Tests the chief's copy; the row tells the estimators' asymmetry."""
+    result = self.local.evaluate(self._data.test_batches())
+    x, y = self._data.training_batch(step, self._size)
+    seed = tf.constant([self._config.seed, step])
+    return result, {**result, **self.local.asymmetries(x, y, seed)}
 
   def conclude(self, this_run, result):
     """What a finished run leaves besides; returns its numbers."""
     del this_run
     return result
-
-  def look(self, step):
-    """Further numbers of the chief's copy, to be logged."""
-    x, y = self._data.training_batch(step, self._size)
-    seed = tf.constant([self._config.seed, step])
-    return self.local.asymmetries(x, y, seed)

@@ -13,7 +13,6 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from data.encoded_pictures import EncodedPictures
 from trainers.lifecycle import command_line, loop, run
 from trainers.lifecycle.command_line import CommandError
 from trainers.synthetic_gradients import replicas
@@ -26,23 +25,6 @@ from trainers.synthetic_gradients.config import (
 from trainers.synthetic_gradients.learner import Learner
 
 _STEPS_PER_CHECK = 50  # reading the loss makes the processor wait
-
-
-def training_batches(data, config, first):
-  """Yields the batches of the steps from `first` on, made ahead in threads."""
-  if isinstance(data, EncodedPictures):  # it has a pipeline of its own
-    return data.training_batches(first, config.num_steps, config.batch_size)
-
-  def make(step):
-    return data.training_batch(int(step), config.batch_size)
-
-  def load(step):
-    x, y = tf.numpy_function(make, [step], [tf.float32, tf.float32])
-    x = tf.ensure_shape(x, [config.batch_size, *data.image_shape])
-    return x, tf.ensure_shape(y, [config.batch_size, data.num_classes])
-
-  steps = tf.data.Dataset.range(first, config.num_steps)
-  return iter(steps.map(load, num_parallel_calls=2).prefetch(4))
 
 
 def train(config, workdir):
@@ -73,29 +55,39 @@ def train(config, workdir):
       return this_run.result
     objects = learner.trackables()
     step = this_run.restore(objects)
-    if step == 0:
-      this_run.save(objects, 0)  # for a loss that is not finite early on
-    batches = training_batches(data, config, step)
-    result = None
-    with this_run.progress(config.num_steps, step) as progress:
-      while step < config.num_steps:
-        step, logs = _advance(this_run, learner, data, batches, step)
-        progress.advance_to(step)
-        if loop.is_due(step, config.evaluate_every, config.num_steps):
-          result = learner.evaluate(data.test_batches())
-          _log(this_run, learner, data, step, {**logs, **result})
-        if loop.is_due(step, config.checkpoint_every, config.num_steps):
-          this_run.save(objects, step)
-        this_run.check_stop(objects, step)
-    if result is None:  # resumed behind the last step
+    batches = data.training_batches(step, config.num_steps, config.batch_size)
+
+    def advance(first, last):
+      is_tested = loop.is_due(last, config.evaluate_every, config.num_steps)
+      made = []
+      for step in range(first, last):
+        is_measured = is_tested and step + 1 == last
+        logs = learner.train_step(*_next_batch(batches), is_measured)
+        made.append(logs.pop("is_made"))
+      numbers = {name: float(value) for name, value in logs.items()}
+      return first + int(np.sum(made)), numbers
+
+    def test(step, numbers):
       result = learner.evaluate(data.test_batches())
+      _log(this_run, learner, data, step, {**numbers, **result})
+      return result
+
+    result = loop.train(
+      this_run,
+      step,
+      objects,
+      advance,
+      test,
+      _STEPS_PER_CHECK,
+      "Lower --learning_rate in another --workdir.",
+    ) or learner.evaluate(data.test_batches())  # resumed after the last step
     _report_skipped(this_run, data)
     this_run.finish(result)
     return result
 
 
 def _report_skipped(this_run, data):
-  if isinstance(data, EncodedPictures) and data.skipped:
+  if data.skipped:
     names = list(data.skipped)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     this_run.say(
@@ -104,53 +96,11 @@ def _report_skipped(this_run, data):
     )
 
 
-def _advance(this_run, learner, data, batches, first):
-  """Trains up to the next step at which something else has to happen.
-
-  Returns:
-    that step, and the numbers of its update.
-  """
-  config = this_run.config
-  last = loop.next_stop(
-    first,
-    _STEPS_PER_CHECK,
-    config.num_steps,
-    config.evaluate_every,
-    config.checkpoint_every,
-  )
-  is_tested = loop.is_due(last, config.evaluate_every, config.num_steps)
-  losses = []
-  for step in range(first, last):
-    is_measured = is_tested and step + 1 == last
-    logs = learner.train_step(*_next_batch(batches), is_measured)
-    losses.append(logs["loss"])
-  is_bad = np.logical_not(np.isfinite(np.array(losses)))
-  if is_bad.any():
-    _retreat(this_run, learner, data, first + int(is_bad.argmax()))
-  return last, {name: float(value) for name, value in logs.items()}
-
-
 def _next_batch(batches):
   try:
     return next(batches)
   except ValueError as error:  # hardly a picture is readable
     raise CommandError(str(error)) from error
-
-
-def _retreat(this_run, learner, data, bad):
-  def train_steps(first, last):
-    batches = training_batches(data, this_run.config, first)
-    for _ in range(first, last):
-      learner.train_step(*next(batches))
-
-  loop.retreat(
-    this_run,
-    learner.trackables(),
-    learner.variables,
-    train_steps,
-    bad,
-    "Lower --learning_rate in another --workdir.",
-  )
 
 
 def _log(this_run, learner, data, step, numbers):

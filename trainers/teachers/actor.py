@@ -47,7 +47,7 @@ class Actor:
 
   Attributes:
     counter: the `StepCounter` that all actors share.
-    is_finite: False once a gradient was not.
+    is_finite: False once somebody's gradient was not.
     seconds: numpy array, time spent on each of `TASKS`; emulating is the time
       that an actor has to wait for.
   """
@@ -125,8 +125,7 @@ class Actor:
 
   def _learn(self, rollout):
     begun = time.monotonic()
-    parts = self._learner.learn(rollout, self.learning_rate())
-    self.is_finite = bool(np.isfinite(parts).all())
+    self.is_finite, parts = self._learner.learn(rollout, self.learning_rate())
     self._parts.append(parts)
     self.seconds[_LEARNING] += time.monotonic() - begun
 

@@ -16,6 +16,7 @@ from sobolev_tf.networks.atari import (
   frames_to_input,
 )
 from sobolev_tf.training.optimizers import SharedRMSProp
+from trainers.lifecycle.guard import Guard, size_of
 
 
 class Rollout(typing.NamedTuple):
@@ -105,6 +106,7 @@ class ActorCritic:
       config.learning_rate, config.decay, config.epsilon
     )
     self.optimizer.build(self.network.trainable_variables)
+    self._guard = Guard()
     self._entropy_weight = config.entropy_weight
     self._value_weight = config.value_weight
     self._clip = config.clip
@@ -138,25 +140,27 @@ class ActorCritic:
     return tf.argmax(logits + noise, axis=1, output_type=tf.int32), values
 
   def learn(self, rollout, learning_rate):
-    """Applies one rollout's gradient, unless it is not finite.
+    """Applies one rollout's gradient, unless the guard refuses it.
 
     Args:
       rollout: a `Rollout`.
       learning_rate: number.
 
     Returns:
-      numpy array of the means over the steps that count: log-probability times
-      advantage, squared advantage, entropy; and the gradient's norm before it
-      was clipped. A gradient that is not finite changes nothing.
+      whether the update was made, and a numpy array of the means over the steps
+      that count: log-probability times advantage, squared advantage, entropy;
+      and the gradient's norm before it was clipped. Once a gradient was not
+      finite, nobody's changes anything.
     """
     count = rollout.actions.size
-    return self._learn(
+    is_made, parts = self._learn(
       tf.constant(rollout.frames.reshape(count, *INPUT_SHAPE)),
       tf.constant(rollout.actions.reshape(count)),
       tf.constant(rollout.returns.reshape(count)),
       tf.constant(rollout.weights.reshape(count)),
       tf.constant(learning_rate, tf.float32),
-    ).numpy()
+    )
+    return bool(is_made), parts.numpy()
 
   def _update(self, frames, actions, returns, weights, learning_rate):
     count = tf.maximum(tf.reduce_sum(weights), 1.0)
@@ -174,10 +178,12 @@ class ActorCritic:
       loss = tf.reduce_sum(losses)
       if not self._sums:
         loss /= count
-    gradients = tape.gradient(loss, self.network.trainable_variables)
+    variables = self.network.trainable_variables
+    gradients = tape.gradient(loss, variables)
     norm = tf.linalg.global_norm(gradients)
-    if tf.math.is_finite(norm):
+    is_made = self._guard.admits(size_of(loss, gradients))
+    if is_made:
       clipped, _ = tf.clip_by_global_norm(gradients, self._clip, norm)
-      self.optimizer.apply(clipped, learning_rate)
+      self.optimizer.apply(clipped, variables, learning_rate)
     means = [tf.reduce_sum(weights * part) / count for part in parts]
-    return tf.stack([*means, norm])
+    return is_made, tf.stack([*means, norm])

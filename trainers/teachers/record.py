@@ -29,10 +29,18 @@ class Config:
     "", "its .npz; empty means results/teachers/GAME.npz", "ours"
   )
   num_frames: int = setting(
-    100_000, "steps in all, four emulator frames each", "SM §3", minimum=1
+    100_000,
+    "steps in all, four emulator frames each",
+    "SM §3",
+    minimum=1,
+    maximum=10_000_000,  # 70 GB before compression
   )
-  num_environments: int = setting(8, "games side by side", "ours", minimum=1)
-  seed: int = setting(0, "of random starts and actions", minimum=0)
+  num_environments: int = setting(
+    8, "games side by side", "ours", minimum=1, maximum=256
+  )
+  seed: int = setting(
+    0, "of random starts and actions", minimum=0, maximum=1_000_000_000
+  )
   actions: str = setting(
     "drawn",
     "drawn from the teacher's policy, which shows more of the states that it "

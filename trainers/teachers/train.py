@@ -19,7 +19,11 @@ import numpy as np
 
 from data import atari
 from trainers.lifecycle import command_line, loop, run
-from trainers.lifecycle.command_line import CommandError, setting
+from trainers.lifecycle.command_line import (
+  LARGEST_RATE,
+  CommandError,
+  setting,
+)
 from trainers.teachers import actor
 from trainers.teachers.actor_critic import ActorCritic
 from trainers.teachers.scores import play_both_ways
@@ -47,30 +51,43 @@ class Config:
     "breakout", "game of ale-py, in snake case", "§4.2", sweep=True
   )
   seed: int = setting(
-    0, "of initial weights, games and actions", minimum=0, sweep=True
+    0,
+    "of initial weights, games and actions",
+    minimum=0,
+    maximum=20_000,  # times the stride of `actor`, in the emulator's 32 bits
+    sweep=True,
   )
   num_steps: int = setting(
     80_000_000, "actions in all environments together", "SM §3", minimum=1
   )
-  num_threads: int = setting(16, "actor threads", _A3C, minimum=1)
-  num_environments: int = setting(1, "games per thread", _A3C, minimum=1)
+  num_threads: int = setting(16, "actor threads", _A3C, minimum=1, maximum=256)
+  num_environments: int = setting(
+    1, "games per thread", _A3C, minimum=1, maximum=256
+  )
   rollout_length: int = setting(
-    5, "steps per environment and update", _A3C, minimum=1
+    5, "steps per environment and update", _A3C, minimum=1, maximum=10_000
   )
   learning_rate: float = setting(
-    7e-4, "falls linearly to zero over num_steps", _A3C, minimum=0, sweep=True
+    7e-4,
+    "falls linearly to zero over num_steps",
+    _A3C,
+    minimum=0,
+    maximum=LARGEST_RATE,
+    sweep=True,
   )
-  decay: float = setting(0.99, "of RMSProp's mean square", _A3C, minimum=0)
+  decay: float = setting(
+    0.99, "of RMSProp's mean square", _A3C, minimum=0, below=1
+  )
   epsilon: float = setting(
     0.1, "of RMSProp, inside the square root", _A3C, minimum=0
   )
   clip: float = setting(
-    40.0, "largest norm of an update's gradient", _A3C, minimum=0
+    40.0, "largest norm of an update's gradient", _A3C, above=0
   )
   reduction: str = setting(
     "sum", "of the losses of a rollout", _A3C, choices=("sum", "mean")
   )
-  discount: float = setting(0.99, "per step", _A3C, minimum=0)
+  discount: float = setting(0.99, "per step", _A3C, minimum=0, maximum=1)
   entropy_weight: float = setting(
     0.01, "of the policy's entropy", _A3C, minimum=0
   )
@@ -78,7 +95,10 @@ class Config:
     0.5, "of the squared error of the value", _A3C, minimum=0
   )
   num_score_games: int = setting(
-    30, "games of the final score, sampled and greedy; 0 for none", minimum=0
+    30,
+    "games of the final score, sampled and greedy; 0 for none",
+    minimum=0,
+    maximum=1_000,
   )
   log_every: int = setting(
     20_000, "steps between two rows of metrics.csv", minimum=1
@@ -181,7 +201,9 @@ def _play_and_learn(this_run, learner, actors, step, progress):
         future.result()
       step = counter.value
       progress.advance_to(min(step, config.num_steps))
-      _check_gradients(this_run, learner, actors, step)
+      if not all(one.is_finite for one in actors):
+        advice = "Lower --learning_rate in another --workdir."
+        loop.stop_at(this_run, objects, step, advice)
       if _is_due(before, step, config.log_every, config.num_steps):
         rate = (step - logged) / (time.monotonic() - begun)
         _log(this_run, actors, step, rate)
@@ -195,17 +217,6 @@ def _play_and_learn(this_run, learner, actors, step, progress):
 def _is_due(before, step, every, num_steps):
   # The counter moves by whole rollouts, so it may jump over a multiple.
   return before // every < step // every or step >= num_steps
-
-
-def _check_gradients(this_run, learner, actors, step):
-  if all(one.is_finite for one in actors):
-    return
-  this_run.save(learner.trackables(), step)
-  raise run.NotFinite(
-    f"a gradient is not finite at about step {step} of {this_run.workdir}; it "
-    "was not applied and the weights are kept. Lower --learning_rate in "
-    "another --workdir."
-  )
 
 
 def _log(this_run, actors, step, rate):

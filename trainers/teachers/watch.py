@@ -44,7 +44,11 @@ class Config:
     "ours",
   )
   percentage: float = setting(
-    10.0, "per cent of the frames that the students learnt from", "§4.2"
+    10.0,
+    "per cent of the frames that the students learnt from",
+    "§4.2",
+    above=0,
+    below=100,
   )
   policies: str = setting(
     "", "PATH,... of the policies to film, instead of these three", "ours"
@@ -55,9 +59,14 @@ class Config:
     choices=("drawn", "best"),
   )
   seconds: float = setting(
-    60.0, "length at most; a film ends with the last game", minimum=0.1
+    60.0,
+    "length at most; a film ends with the last game",
+    minimum=0.1,
+    maximum=3_600,
   )
-  seed: int = setting(0, "of the start and the drawn actions", minimum=0)
+  seed: int = setting(
+    0, "of the start and the drawn actions", minimum=0, maximum=1_000_000_000
+  )
 
 
 class View(typing.NamedTuple):

@@ -42,7 +42,7 @@ def test_adam_equals_keras():
   reference = keras.optimizers.Adam(3e-3, epsilon=1e-7)
   reference.build(theirs)
   for step in range(20):
-    optimizer.apply(gradients_of(step, ours))
+    optimizer.apply(gradients_of(step, ours), ours)
     reference.apply(gradients_of(step, theirs), theirs)
     for a, b in zip(ours, theirs, strict=True):
       np.testing.assert_allclose(a, b, atol=1e-6)
@@ -56,7 +56,7 @@ def test_momentum_equals_keras():
   reference = keras.optimizers.SGD(1e-3, momentum=0.8)
   reference.build(theirs)
   for step in range(20):
-    optimizer.apply(gradients_of(step, ours))
+    optimizer.apply(gradients_of(step, ours), ours)
     reference.apply(gradients_of(step, theirs), theirs)
     for a, b in zip(ours, theirs, strict=True):
       np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
@@ -72,7 +72,7 @@ def test_what_follows_an_update_in_a_graph_sees_all_of_it(kind):
 
   @tf.function
   def update(gradients):
-    with tf.control_dependencies([optimizer.apply(gradients)]):
+    with tf.control_dependencies([optimizer.apply(gradients, variables)]):
       # A raw read: automatic dependencies would order any other.
       return [
         tf.raw_ops.ReadVariableOp(resource=v.handle, dtype=v.dtype)
@@ -93,7 +93,7 @@ def test_rmsprop_equals_its_formula():
   squares = [np.ones(v.shape) for v in variables]
   for step in range(20):
     gradients = gradients_of(step, variables)
-    optimizer.apply(gradients)
+    optimizer.apply(gradients, variables)
     for index, gradient in enumerate(g.numpy() for g in gradients):
       squares[index] = 0.9 * squares[index] + 0.1 * gradient**2
       expected[index] -= 1e-2 * gradient / np.sqrt(squares[index] + 0.1)
@@ -107,8 +107,8 @@ def test_learning_rate_of_a_call_replaces_the_attribute(kind):
   one.build(variables)
   other.build(others)
   gradients = gradients_of(0, variables)
-  one.apply(gradients, learning_rate=tf.constant(1e-3))
-  other.apply(gradients)
+  one.apply(gradients, variables, learning_rate=tf.constant(1e-3))
+  other.apply(gradients, others)
   for a, b in zip(variables, others, strict=True):
     np.testing.assert_array_equal(a, b)
 
@@ -117,7 +117,7 @@ def test_learning_rate_of_a_call_replaces_the_attribute(kind):
 def test_checkpoint_resumes_exactly(kind, tmp_path):
   def advance(variables, optimizer, steps):
     for step in steps:
-      optimizer.apply(gradients_of(step, variables))
+      optimizer.apply(gradients_of(step, variables), variables)
 
   whole, halves = make_variables(), make_variables()
   optimizer = kind(1e-2)
@@ -150,7 +150,7 @@ def test_threads_share_one_set_of_weights():
 
   @tf.function
   def step():
-    optimizer.apply(ones)
+    optimizer.apply(ones, variables)
 
   step()
   threads = [
@@ -169,15 +169,30 @@ def test_threads_share_one_set_of_weights():
 def test_misuse_is_named():
   optimizer = SharedAdam()
   with pytest.raises(ValueError, match="call build first"):
-    optimizer.apply([])
+    optimizer.apply([], [])
   variables = make_variables()
   optimizer.build(variables)
   with pytest.raises(ValueError, match="built already"):
     optimizer.build(variables)
   with pytest.raises(ValueError, match="2 variable.s. and 1 gradient"):
-    optimizer.apply([tf.ones([3, 4])])
+    optimizer.apply([tf.ones([3, 4])], variables)
   with pytest.raises(ValueError, match="does not depend"):
-    optimizer.apply([None, tf.ones([5])])
+    optimizer.apply([None, tf.ones([5])], variables)
+
+
+@pytest.mark.parametrize("kind", [SharedAdam, SharedMomentum, SharedRMSProp])
+def test_other_variables_than_those_it_was_built_for_are_refused(kind):
+  variables = make_variables()
+  optimizer = kind()
+  optimizer.build(variables)
+  gradients = [tf.ones_like(v) for v in variables]
+  before = [v.numpy() for v in variables]
+  for others in (variables[:1], variables[::-1], make_variables()):
+    with pytest.raises(ValueError, match="give those, in the same order"):
+      optimizer.apply(gradients, others)
+  assert optimizer.iterations == 0
+  for variable, value in zip(variables, before, strict=True):
+    np.testing.assert_array_equal(variable, value)
 
 
 _TWO_REPLICAS = textwrap.dedent(
@@ -205,8 +220,8 @@ _TWO_REPLICAS = textwrap.dedent(
       number = tf.cast(context.replica_id_in_sync_group, tf.float32)
       gradient = tf.stack([1.0 + number, 1.0 - number])
       mean = context.all_reduce("MEAN", gradient)
-      hogwild.apply([gradient])
-      sync.apply([mean])
+      hogwild.apply([gradient], shared)
+      sync.apply([mean], mirrored)
     strategy.run(replica)
 
   for _ in range(3):
@@ -220,7 +235,7 @@ _TWO_REPLICAS = textwrap.dedent(
   alone = SharedAdam(0.1)
   alone.build(one)
   for _ in range(3):
-    alone.apply([tf.constant([1.5, 0.5])])
+    alone.apply([tf.constant([1.5, 0.5])], one)
   np.testing.assert_allclose(copies[0].numpy(), one[0].numpy(), rtol=1e-6)
   # Six updates of about the learning rate each, instead of three.
   assert abs(shared[0].numpy()[0] - (1 - 0.6)) < 0.05, shared

@@ -64,7 +64,8 @@ def count_operations(learner):
   )
   # A traced graph holds gradients that nobody uses; they are never computed.
   operations = step.graph.get_operations()
-  reached = {op.name: op for op in operations if "ApplyAdam" in op.type}
+  # The guard's condition, in whose branch the variables are updated.
+  reached = {op.name: op for op in operations if op.type == "If"}
   assert reached
   todo = list(reached.values())
   while todo:
@@ -274,3 +275,36 @@ def test_a_student_that_sees_nothing_is_as_far_as_the_teachers_norm(
   found = learner.compare_gradients(frames, logits)
   assert found["gradient_cosine"] == 0
   assert found["gradient_distance"] == found["teacher_gradient_norm"] > 0
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing_until_a_reset(
+  eagerly, teacher, frames, logits
+):
+  learner = build(teacher, method="sobolev")
+  seed = tf.constant([1, 0])
+  v = PAPER.directions(logits, seed)
+  gradient = tf.fill([5, 1, 21, 21, 64], np.float32(np.nan))
+  before = state(learner)
+  logs = learner.train_step(frames, logits, seed, (v, gradient))
+  assert not logs["is_made"]
+  assert not learner.train_step(frames, logits, seed)["is_made"]
+  for a, b in zip(state(learner), before, strict=True):
+    np.testing.assert_array_equal(a, b)
+  learner.reset(1, 1e-3)
+  assert learner.train_step(frames, logits, seed)["is_made"]
+
+
+def test_a_step_takes_the_directions_that_it_is_given(
+  eagerly, teacher, frames, logits
+):
+  learner = build(teacher, method="sobolev")
+  seed, other = tf.constant([1, 0]), tf.constant([1, 99])
+  v = PAPER.directions(logits, other)
+  x = frames_to_blocks(frames)
+  _, gradient = projected_policy_gradient(teacher.from_blocks, x, v)
+  given = learner.train_step(frames, logits, seed, (v, gradient))
+  learner.reset(1, 1e-3)
+  drawn = learner.train_step(frames, logits, other)
+  learner.reset(1, 1e-3)
+  else_drawn = learner.train_step(frames, logits, seed)
+  assert given["loss"] == drawn["loss"] != else_drawn["loss"]

@@ -66,7 +66,8 @@ _IN_ONE_PROCESS = textwrap.dedent(
       Objective.of(config), lessons.teacher, game.num_actions)
     reference.reset(config.seed, config.learning_rate)
     optimizer = SharedAdam(config.learning_rate)
-    optimizer.build(reference.student.trainable_variables)
+    variables = reference.student.trainable_variables
+    optimizer.build(variables)
     objective = Objective.of(config)
     losses = []
     for step in range(3):
@@ -80,9 +81,10 @@ _IN_ONE_PROCESS = textwrap.dedent(
         losses.append(float(parts.loss))
         found.append(gradients)
         if not is_sync:
-          optimizer.apply(gradients, config.learning_rate / 2)
+          optimizer.apply(gradients, variables, config.learning_rate / 2)
       if is_sync:
-        optimizer.apply([sum(pair) / 2 for pair in zip(*found, strict=True)])
+        means = [sum(pair) / 2 for pair in zip(*found, strict=True)]
+        optimizer.apply(means, variables)
     return reference.student, optimizer, losses
 
   for updates in ("sync", "async"):

@@ -18,7 +18,7 @@ from sobolev_tf.networks.atari import (
   frames_to_blocks,
   frames_to_input,
 )
-from trainers.distillation import jacobians, scores
+from trainers.distillation import jacobians, outcome
 from trainers.distillation import lessons as lessons_lib
 from trainers.distillation import train as distillation
 from trainers.distillation.objective import Objective
@@ -181,12 +181,14 @@ def test_jacobians_hold_what_the_teacher_would_say(material, changes):
   config = config_of(material, jacobian_gib=1.0, **changes)
   lessons = lessons_lib.Lessons(config)
   batches = distillation.training_batches(config, lessons, 4, 6)
-  for step, (frames, logits, seed, gradient) in enumerate(batches, 4):
+  for step, (frames, logits, seed, projection) in enumerate(batches, 4):
     expected, labels = lessons.training_batch(step)
     np.testing.assert_array_equal(frames, expected)
     np.testing.assert_array_equal(logits, labels)
     np.testing.assert_array_equal(seed, [config.seed, step])
-    v = Objective.of(config).directions(logits, seed)
+    v, gradient = projection
+    expected = Objective.of(config).directions(logits, seed)
+    np.testing.assert_array_equal(v, expected)
     _, wanted = projected_policy_gradient(
       lessons.teacher.from_blocks, frames_to_blocks(frames), v
     )
@@ -271,6 +273,9 @@ def break_nothing(*settings):
       "too few to keep",
     ),
     (break_nothing("--search=none.csv"), "is not the search.csv"),
+    (break_nothing("--search=a.csv", "--alpha=1"), "are both given"),
+    (break_nothing("--method=regular", "--norm=squared"), "=sobolev; leave it"),
+    (break_nothing("--percentage=nan"), "give a finite number"),
   ],
 )
 def test_faults_are_one_sentence_and_leave_no_folder(
@@ -289,7 +294,7 @@ def test_a_score_that_is_not_finite_is_refused_and_nothing_is_lost(
   material, tmp_path, monkeypatch
 ):
   monkeypatch.setattr(
-    scores.game_scores, "play", lambda *_: np.array([1.0, np.nan])
+    outcome.game_scores, "play", lambda *_: np.array([1.0, np.nan])
   )
   with pytest.raises(CommandError, match="is not finite"):
     distillation.train(config_of(material, num_score_episodes=2), tmp_path)

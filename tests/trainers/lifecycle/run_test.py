@@ -172,7 +172,8 @@ def test_infinite_loss_stops_before_the_update_and_keeps_the_weights(tmp_path):
   learner = regression.build_learner(config)
   step = checkpoints.restore(learner.trackables(), tmp_path / "checkpoints")
   assert f"weights of step {step} are kept" in str(error.value)
-  assert loop.is_finite(learner.variables)
+  assert loop.is_finite(learner.network.trainable_variables)
+  assert loop.is_finite(learner.optimizer.variables)
   assert learner.optimizer.iterations.numpy() == step
 
 

@@ -57,7 +57,8 @@ _IN_ONE_PROCESS = textwrap.dedent(
     @tf.function
     def look(x, y):
       found = network.gradients(x, y, True)
-      parts["estimator_optimizer"].apply(found.estimators)
+      parts["estimator_optimizer"].apply(
+        found.estimators, network.estimator_variables)
       return found.main, found.loss
     losses = []
     for step, rate in enumerate(rates):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.watched_cluster import Watched, is_alive
 from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.served import Served
 from trainers.parameter_server import member as parameter_server
 from trainers.parameter_server.chief import COLUMNS
 from trainers.synthetic_gradients import config as table1_config
@@ -87,12 +88,41 @@ def test_columns_hold_staleness_and_repetitions():
     assert {"staleness", "begun_again", "finished_again"} < set(columns)
 
 
+def test_every_experiment_serves_all_that_a_cluster_asks_for():
+  asked = {name for name in vars(Served) if not name.startswith("_")}
+  assert len(asked) > 10
+  for kind in parameter_server.EXPERIMENTS.values():
+    assert issubclass(kind, Served)
+    assert asked <= set(vars(kind)), asked - set(vars(kind))
+
+
+@pytest.mark.parametrize("text", ["true", "True"])
+def test_lifeline_is_true_however_it_is_written(text, monkeypatch, tmp_path):
+  followed = []
+  monkeypatch.setattr(
+    parameter_server.lifeline, "follow_stdin", followed.append
+  )
+  monkeypatch.setattr(parameter_server, "_lead", lambda *_: 0)
+  jobs = {"chief": ["a:1"], "ps": ["b:1"], "worker": ["c:1"]}
+  task = {"type": "chief", "index": 0}
+  monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": jobs, "task": task}))
+  settings = ["--preset=smoke", f"--lifeline={text}", f"--workdir={tmp_path}"]
+  assert parameter_server.main(["ps", *settings]) == 0
+  assert followed == ["chief"]
+
+
 @pytest.mark.parametrize(
   "settings, phrase",
   [
     (("--estimator_updates=sync",), "must be one of hogwild"),
     (("--seed=0,1",), "one run at a time"),
-    (("--patience=soon",), "seconds above 0"),
+    (("--patience=soon",), "give a number"),
+    (("--patience=0",), "must be above 0"),
+    (("--patience=inf",), "give a finite number"),
+    (("--lifeline=yes",), "give true or false"),
+    (("--bind=all",), "one of loopback, any"),
+    (("--index=-1",), "must be 0 or more"),
+    (("--experiment=distillation", "--jacobian_gib=1"), "on a cluster"),
     (("--batch_size=9",), "cannot share it equally"),
     ((), "who takes part is not known"),
     (("--experiment=chess",), "synthetic_gradients, distillation"),

@@ -22,8 +22,8 @@ def train_briefly(config, num_steps):
   data = [
     tf.constant(a) for a in regression.batches(examples, config, 0, num_steps)
   ]
-  losses, bad = learner.train_steps(*data, tf.constant(num_steps))
-  assert bad == -1
+  losses, made = learner.train_steps(*data, tf.constant(num_steps))
+  assert made == num_steps
   weights = [v.numpy() for v in learner.network.trainable_variables]
   return weights, losses.numpy()
 
@@ -148,3 +148,55 @@ def test_test_points_are_shared_and_apart_from_training_points():
   np.testing.assert_array_equal(test_points, other)
   train_points = regression.build_examples(config_of(num_train=100)).x[0]
   assert not set(map(tuple, test_points)) & set(map(tuple, train_points))
+
+
+def test_two_callers_get_two_networks():
+  config = config_of()
+  one, other = (regression.build_learner(config) for _ in range(2))
+  one.network.weights[0].assign(tf.zeros_like(one.network.weights[0]))
+  assert np.any(other.network.weights[0])
+
+
+def test_a_sweep_compiles_each_kind_of_step_once(tmp_path, monkeypatch):
+  made = []
+
+  class Counted(regression.Learner):
+    def __init__(self, *settings):
+      super().__init__(*settings)
+      made.append(self)
+
+  monkeypatch.setattr(regression, "Learner", Counted)
+  monkeypatch.setattr(regression, "_learners", regression.Pool(most=8))
+  settings = ["--preset=smoke", "--num_steps=100", "--num_train=20"]
+  settings += ["--function=booth,bukin", "--method=all", "--seed=1,2"]
+  regression.main(["regression", f"--workdir={tmp_path}", *settings])
+  assert len(list(tmp_path.glob("*/*/finished.json"))) == 4
+  assert len(made) == 2
+  for learner in made:
+    assert learner.train_steps.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("bad", ["loss", "gradient"])
+def test_a_batch_that_is_not_finite_leaves_everything_as_it_was(bad):
+  config = config_of(num_train=20, method="sobolev")
+  learner = regression.build_learner(config)
+  examples = regression.build_examples(config)
+  x, y, dy = (
+    np.repeat(a.reshape(1, -1, *a.shape[2:]), 4, axis=0).astype(np.float32)
+    for a in examples
+  )
+  # A squared error of 1e38 is finite; the square of its gradient is not.
+  y[2, 5] = np.nan if bad == "loss" else 1e19
+  y = tf.constant(y)
+  losses, made = learner.train_steps(x, y, dy, tf.constant(2))
+  assert made == 2
+  wanted = [v.numpy() for v in learner.optimizer.variables]
+  weights = [v.numpy() for v in learner.network.trainable_variables]
+  learner.reset(config.seed)
+  stopped, made = learner.train_steps(x, y, dy, tf.constant(4))
+  assert made == 2
+  np.testing.assert_array_equal(stopped, losses)
+  for a, b in zip(learner.optimizer.variables, wanted, strict=True):
+    np.testing.assert_array_equal(a, b)
+  for a, b in zip(learner.network.trainable_variables, weights, strict=True):
+    np.testing.assert_array_equal(a, b)

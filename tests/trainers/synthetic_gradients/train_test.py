@@ -56,6 +56,159 @@ def state(learner):
   return [variable.numpy() for variable in learner.variables]
 
 
+<<<<<<< HEAD
+=======
+def test_hogwild_and_sync_are_the_same_on_one_replica():
+  snapshots = []
+  for updates in ("hogwild", "sync"):
+    config = config_of(estimator_updates=updates)
+    learner = build(config)
+    take_steps(learner, config)
+    snapshots.append(state(learner))
+  for a, b in zip(*snapshots, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+_TWO_REPLICAS = textwrap.dedent(
+  """
+  import dataclasses, sys
+  import numpy as np
+  import tensorflow as tf
+  from data.digits import Digits
+  from trainers.lifecycle import checkpoints
+  from trainers.synthetic_gradients import replicas, train as trainer
+  from trainers.synthetic_gradients.learner import Learner
+
+  config = dataclasses.replace(
+    trainer.PRESETS["smoke"], num_modules=2, num_replicas=2)
+  both = replicas.build_strategy(2)
+  data = Digits(num_test=50)
+
+  def state(learner):
+    return [variable.numpy() for variable in learner.variables]
+
+  def train(updates, strategy):
+    settings = dataclasses.replace(config, estimator_updates=updates)
+    learner = Learner(settings, strategy, (32, 32, 1), 10)
+    for step in range(3):
+      logs = learner.train_step(*data.training_batch(step, 8))
+    # In inference mode, so that the moving statistics take part as well.
+    logits = learner.network(data.training_batch(9, 8)[0])
+    return learner, logits, logs
+
+  one = train("sync", tf.distribute.get_strategy())
+  two = train("sync", both)
+  for a, b in zip(state(one[0]), state(two[0]), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-5)
+  np.testing.assert_allclose(one[1], two[1], rtol=1e-3, atol=1e-3)
+  np.testing.assert_allclose(one[2]["loss"], two[2]["loss"], rtol=1e-5)
+
+  # Uncoordinated updates: twice as many as steps, and elsewhere.
+  wild = train("hogwild", both)
+  counter = wild[0]._estimator_optimizer.iterations
+  assert counter.numpy() == 6, counter
+  w = wild[0].network.estimator_variables[0]
+  assert not hasattr(w, "values"), "one shared copy, not one per replica"
+  assert np.abs(w - one[0].network.estimator_variables[0]).max() > 1e-5
+
+  # The rest of a run: evaluation, the measure, checkpoints.
+  learner = wild[0]
+  assert 0 <= learner.evaluate(data.test_batches(50))["test_accuracy"] <= 1
+  x, y = data.training_batch(0, 8)
+  for value in learner.asymmetries(x, y, tf.constant([0, 1])).values():
+    assert value < 1e-4, value
+  saved = state(learner)
+  checkpoints.save(learner.trackables(), sys.argv[1], 3)
+  learner.train_step(x, y)
+  assert checkpoints.restore(learner.trackables(), sys.argv[1]) == 3
+  for a, b in zip(saved, state(learner), strict=True):
+    np.testing.assert_array_equal(a, b)
+  """
+)
+
+
+def test_two_synchronous_replicas_equal_one_device_with_the_joined_batch(
+  tmp_path,
+):
+  result = run_there(["-c", _TWO_REPLICAS], str(tmp_path))
+  assert result.returncode == 0, result.stderr[-3000:]
+
+
+@pytest.mark.parametrize("method", networks.METHODS)
+def test_every_method_trains_what_it_should(method):
+  config = config_of(method=method, num_modules=1, l2=0.0)
+  learner = build(config)
+  before = [v.numpy() for v in learner.network.main_variables]
+  asked = [v.numpy() for v in learner.network.estimator_variables]
+  logs = take_steps(learner, config, 2)
+  assert np.isfinite(logs["loss"])
+  moved = [
+    np.any(v.numpy() != w)
+    for v, w in zip(learner.network.main_variables, before, strict=True)
+  ]
+  # Noprop: what lies under the split does not move, what lies above does.
+  below = len(learner.network.segments[0].trainable_variables)
+  if method == "noprop":
+    assert not any(moved[:below]) and all(moved[below:])
+  elif method == "direct":
+    # Its last layer starts at zero and moves from the first step on.
+    assert np.any(learner.network.estimator_variables[-1])
+    assert all(moved)
+  else:
+    assert all(moved)
+  assert bool(asked) == (method not in ("backprop", "noprop"))
+
+
+def test_backpropagation_is_the_unsplit_network():
+  ends = []
+  for num_modules in (3, 0):
+    config = config_of(method="backprop", num_modules=num_modules)
+    learner = build(config)
+    take_steps(learner, config, 2)
+    ends.append([v.numpy() for v in learner.network.main_variables])
+  for a, b in zip(*ends, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_all_methods_start_from_the_same_network():
+  starts = [
+    [v.numpy() for v in build(config_of(method=m)).network.main_variables]
+    for m in ("backprop", "sobolev", "direct")
+  ]
+  for other in starts[1:]:
+    for a, b in zip(starts[0], other, strict=True):
+      np.testing.assert_array_equal(a, b)
+
+
+def test_critics_are_symmetric_and_the_direct_estimator_is_not():
+  x, y = Digits().training_batch(0, 8)
+  for method in ("critic", "vfbn", "sobolev", "direct"):
+    config = config_of(method=method)
+    learner = build(config)
+    for estimator in learner.network.estimators:
+      if method == "direct":  # out of its zero
+        w = estimator.network.output.w
+        w.assign(tf.random.stateless_normal(w.shape, [1, 2]))
+    found = learner.asymmetries(x, y, tf.constant([0, 1]))
+    assert list(found) == ["asymmetry_1", "asymmetry_2", "asymmetry_3"]
+    for value in found.values():
+      assert value > 0.1 if method == "direct" else value < 1e-4
+
+
+def test_learning_rate_falls_after_the_papers_updates():
+  paper = synthetic_gradients.PRESETS["paper"]
+  schedule = networks.build_schedule(paper)
+  for step, rate in (
+    (0, 0.1),
+    (39_999, 0.1),
+    (40_001, 0.01),
+    (60_001, 1e-3),
+    (80_001, 1e-4),
+  ):
+    np.testing.assert_allclose(schedule(step), rate, rtol=1e-5)
+
+
+>>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)
 def test_stopped_run_resumes_to_the_same_bytes(tmp_path, capsys):
   whole, parts = tmp_path / "whole", tmp_path / "parts"
   run_here(whole, "--num_modules=1")
@@ -106,12 +259,12 @@ def test_one_diverging_run_does_not_stop_the_others(tmp_path, capsys):
   code = run_here(
     tmp_path,
     "--method=backprop",
-    "--learning_rate=1e30,0.1",
+    "--learning_rate=1e9,0.1",
     "--num_steps=12",
   )
   assert code == 1
   assert (tmp_path / "0.1" / "finished.json").exists()
-  assert not (tmp_path / "1e+30" / "finished.json").exists()
+  assert not (tmp_path / "1000000000.0" / "finished.json").exists()
   assert "is not finite" in capsys.readouterr().err
 
 
@@ -123,6 +276,12 @@ def test_faults_give_one_sentence_and_leave_no_folder(tmp_path):
     ("--num_modules=4",): "split at 0 to 3 places, but num_modules is 4",
     ("--dataset=cifar10", f"--data_dir={tmp_path}"): "download_and_prepare",
     ("--width=0",): "must be above 0",
+    ("--width=inf",): "give a finite number",
+    ("--drops=2",): "must be 1 or less",
+    ("--drops=0.6,0.4",): "give each later one a larger share",
+    ("--num_modules=0",): "without a split, which is backpropagation",
+    ("--method=noprop", "--estimator_loss=l2"): "counts only with --method",
+    ("--image_size=64",): "counts only with --dataset=imagenet or games",
     ("--method=sobolov",): "Did you mean sobolev?",
   }
   for settings, phrase in cases.items():

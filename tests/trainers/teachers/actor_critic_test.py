@@ -177,7 +177,7 @@ def test_learning_is_clipped_rmsprop_on_the_loss(changes):
   for seed in range(2):  # the second with statistics that are not ones
     rollout = rollout_of(seed, weights)
     wanted, norm = plain_update(config, learner, rollout, 0.01)
-    parts = learner.learn(rollout, 0.01)
+    _, parts = learner.learn(rollout, 0.01)
     np.testing.assert_allclose(parts[3], norm, rtol=1e-4)
     for v, s, (w, t) in zip(
       learner.network.trainable_variables,
@@ -210,8 +210,11 @@ def test_infinite_gradients_are_not_applied():
   before = [v.numpy() for v in learner.network.variables]
   rollout = rollout_of()
   rollout.returns[0, 0] = np.inf
-  parts = learner.learn(rollout, 0.01)
-  assert not np.isfinite(parts).all()
+  is_made, parts = learner.learn(rollout, 0.01)
+  assert not is_made and not np.isfinite(parts).all()
+  # Nobody goes on before the run has been told.
+  is_made, parts = learner.learn(rollout_of(), 0.01)
+  assert not is_made and np.isfinite(parts).all()
   for a, b in zip(learner.network.variables, before, strict=True):
     np.testing.assert_array_equal(a, b)
   assert learner.optimizer.iterations.numpy() == 0

@@ -311,7 +311,7 @@ def test_a_resumed_run_plays_other_games():
 
 def test_a_gradient_that_is_not_finite_stops_and_keeps_the_weights(tmp_path):
   config = config_of(learning_rate=1e30, reduction="sum", clip=1e30)
-  with pytest.raises(run.NotFinite, match="not finite at about step") as error:
+  with pytest.raises(run.NotFinite, match="not finite at step") as error:
     a3c.train(config, tmp_path)
   assert "Lower --learning_rate" in str(error.value)
   learner = ActorCritic(config, 4)
@@ -324,6 +324,9 @@ def test_faults_give_one_sentence_and_leave_no_folder(tmp_path):
   cases = {
     "--game=brekout": "did you mean breakout",
     "--num_threads=0": "must be 1 or more",
+    "--decay=2": "must be below 1",
+    "--discount=2": "must be 1 or less",
+    "--seed=99999": "must be 20000 or less",
     "--reduction=median": "must be one of sum, mean",
   }
   for flag, phrase in cases.items():
