@@ -42,29 +42,8 @@ folder RECORDINGS "$recordings"
 JACOBIAN_GIB="${JACOBIAN_GIB:-4}"
 results figure4
 
-NUM_FRAMES=100000
-EPISODES=30
-# As many trials for each method: learning rates of SM §3, or one that suits the
-# number of updates with as many weights.
-ALL_RATES=3.2e-5,1e-4,3.2e-4,1e-3
-SOME_RATES=1e-3
-ALPHAS=0.003,0.03,0.3,3
-NOISES=0.001,0.003,0.01,0.03
-SEARCHED_PERCENTAGE=10
-# Of the searched frames: training on little data is searched by itself.
-VALIDATION_SHARES="0.9 0.2"
-CONTROLLED_PERCENTAGE=5
-case "$PRESET" in
-  smoke)
-    NUM_FRAMES=2000 EPISODES=2
-    ALL_RATES=1e-4,1e-3 SOME_RATES=1e-3 ALPHAS=0.1,1 NOISES=0.03,0.1
-    SEARCHED_PERCENTAGE=50 CONTROLLED_PERCENTAGE=50 VALIDATION_SHARES=0.5
-    ;;
-  paper)
-    ALL_RATES=1e-5,1.9e-5,3.7e-5,7.2e-5,1.4e-4,2.7e-4,5.2e-4,1e-3
-    SOME_RATES=1e-4,3.2e-4
-    ;;
-esac
+num_frames=100000
+[ "$PRESET" != smoke ] || num_frames=2000
 
 # A missing teacher is named before anything is recorded.
 for game in ${GAMES//,/ }; do
@@ -84,17 +63,18 @@ for game in ${GAMES//,/ }; do
   fi
   [ -e "$RECORDINGS/$game" ] ||
     python -m trainers.teachers.record --game="$game" \
-      --teacher="$TEACHERS/$game.npz" --num_frames="$NUM_FRAMES" \
+      --teacher="$TEACHERS/$game.npz" --num_frames="$num_frames" \
       --workdir="$RECORDINGS/$game"
 done
 
-# Code 1 says that some run's loss was not finite; the table counts it.
-distil() {
+# The grids are in trainers/distillation/figure4.py. Code 1 says that some run's
+# loss was not finite; the table counts it.
+train() {  # STAGE FLAGS
   local code=0 command
-  command=(python -m trainers.distillation --preset="$PRESET" --game="$game"
-    --teachers="$TEACHERS" --recordings="$RECORDINGS"
-    --jacobian_gib="$JACOBIAN_GIB"
-    --reserved_percentage="$SEARCHED_PERCENTAGE" "$@")
+  command=(python -m trainers.distillation.figure4 --preset="$PRESET"
+    --stage="$1" --workdir="$WORKDIR/$1" --games="$GAMES"
+    --percentages="$PERCENTAGES" --seeds="$SEEDS" --teachers="$TEACHERS"
+    --recordings="$RECORDINGS" --jacobian_gib="$JACOBIAN_GIB" "${@:2}")
   if [ "$PRESET" = paper ]; then
     "${command[@]}" || code=$?
   else
@@ -103,43 +83,9 @@ distil() {
   [ "$code" -le 1 ] || exit "$code"
 }
 
-search() {  # VALIDATION_SHARE METHOD FLAGS
-  distil --percentage="$SEARCHED_PERCENTAGE" --seed=100 \
-    --validation_share="$1" --num_score_episodes=0 --method="$2" \
-    --workdir="$WORKDIR/search/$game/validation_$1/$2" "${@:3}"
-}
-
-final() {
-  distil --search="$OUTPUT/search.csv" \
-    --workdir="$WORKDIR/final/$game/seed_$seed/$1" --seed="$seed" "${@:2}"
-}
-
-# Folders are named by game and seed, so that more of them can be added later.
-for game in ${GAMES//,/ }; do
-  for share in $VALIDATION_SHARES; do
-    search "$share" regular --learning_rate="$ALL_RATES"
-    search "$share" sobolev --learning_rate="$SOME_RATES" --alpha="$ALPHAS"
-  done
-  # The controls have much data: the last share.
-  search "${VALIDATION_SHARES##* }" noise --learning_rate="$SOME_RATES" \
-    --noise="$NOISES"
-done
+train search
 python -m trainers.distillation.search_report --workdir="$WORKDIR/search" \
   --output="$OUTPUT"
-# To play takes as long as to train: only the first seed's students do it.
-for game in ${GAMES//,/ }; do
-  episodes="$EPISODES"
-  for seed in ${SEEDS//,/ }; do
-    final students --method=regular,sobolev --percentage="$PERCENTAGES" \
-      --num_score_episodes="$episodes"
-    episodes=0
-  done
-done
-for game in ${GAMES//,/ }; do
-  for seed in ${SEEDS//,/ }; do
-    final controls --method=noise,attention \
-      --percentage="$CONTROLLED_PERCENTAGE" --num_score_episodes=0
-  done
-done
+train final --search="$OUTPUT/search.csv"
 python -m trainers.distillation.report --workdir="$WORKDIR/final" \
   --output="$OUTPUT"
