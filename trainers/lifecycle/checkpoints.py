@@ -5,10 +5,12 @@ checkpoint appears under its name only once it is complete, and a damaged one
 is passed over for the one before it.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 
 import tensorflow as tf
 
@@ -16,7 +18,7 @@ _MANIFEST = "manifest.json"
 _PREFIX = "state"
 
 
-def save(objects, folder, step, keep=3):
+def save(objects, folder, step, keep=3, notes=None):
   """Writes a checkpoint and removes the oldest ones.
 
   Args:
@@ -24,6 +26,7 @@ def save(objects, folder, step, keep=3):
     folder: where the checkpoints of this run are.
     step: the training step that the objects are at.
     keep: how many checkpoints remain.
+    notes: what else the manifest is to hold, as JSON can.
   """
   final = os.path.join(folder, f"step_{step:010d}")
   partial = final + ".partial"
@@ -34,7 +37,7 @@ def save(objects, folder, step, keep=3):
     name: _digest(partial, name) for name in sorted(os.listdir(partial))
   }
   with open(os.path.join(partial, _MANIFEST), "w", encoding="utf-8") as file:
-    json.dump({"sha256": digests}, file, indent=2)
+    json.dump({"sha256": digests, "notes": notes}, file, indent=2)
   for name in [*digests, _MANIFEST, ""]:
     _sync(os.path.join(partial, name))
   shutil.rmtree(final, ignore_errors=True)
@@ -61,11 +64,32 @@ def restore(objects, folder, report=print):
     if damage:
       report(f"Checkpoint {name} is damaged ({damage}); trying the one before.")
       continue
-    status = tf.train.Checkpoint(**objects).read(os.path.join(path, _PREFIX))
+    with _without_wildcards(path) as readable:
+      prefix = os.path.join(readable, _PREFIX)
+      status = tf.train.Checkpoint(**objects).read(prefix)
     # Restoring into a renamed attribute would be silent without this.
     status.assert_consumed()
     return int(name.removeprefix("step_"))
   return 0
+
+
+def notes_of(folder, step):
+  """The notes that `save` was given with an undamaged checkpoint, or None."""
+  path = os.path.join(folder, f"step_{step:010d}", _MANIFEST)
+  if not os.path.exists(path):
+    return None
+  with open(path, encoding="utf-8") as file:
+    return json.load(file).get("notes")
+
+
+@contextlib.contextmanager
+def _without_wildcards(path):
+  """A folder with the same files: TensorFlow takes its name for a pattern."""
+  if not set("[]*?\\") & set(path):
+    yield path
+    return
+  with tempfile.TemporaryDirectory() as copy:
+    yield shutil.copytree(path, copy, dirs_exist_ok=True)
 
 
 def _list(folder):

@@ -6,9 +6,11 @@ from it here. Only `main` sees flags.
 
 import dataclasses
 import difflib
+import errno
 import itertools
 import math
 import operator
+import os
 import sys
 import textwrap
 import traceback
@@ -21,6 +23,8 @@ from trainers.lifecycle import exit_codes
 # Of a learning rate. Where the squares of the gradients are finite in 32 bits,
 # which a `Guard` asks for, an update of this rate is finite, too.
 LARGEST_RATE = 1e9
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_WORDS = ("No space left", "File too large", "Disk quota")
 # What TensorFlow's 32 bits hold, where a setting names no narrower range.
 _RANGES = {
   int: {"minimum": -(2**31), "maximum": 2**31 - 1},
@@ -73,18 +77,67 @@ class Command(typing.NamedTuple):
 def run_main(main, argv=None):
   """Calls `main(argv)`; turns a `CommandError` into a sentence and code 2.
 
-  Any other error keeps its traceback and gets a code of its own: Python's is 1,
-  which says here that a loss was not finite.
+  A full disk is a sentence and a code of its own, too. Any other error keeps
+  its traceback and gets a code that is not Python's: that is 1, which says here
+  that a loss was not finite.
   """
+  stream, sys.stdout = sys.stdout, _Heedless(sys.stdout)
   try:
     code = main(sys.argv if argv is None else argv)
   except CommandError as error:
     print(f"error: {error}", file=sys.stderr)
     code = 2
-  except Exception:
-    traceback.print_exc()
-    code = exit_codes.CRASHED
+  except Exception as error:
+    reason = full_disk(error)
+    if reason:
+      print(
+        f"error: a file cannot be written ({reason}); make room, then the same "
+        "command goes on at the newest checkpoint, if it makes any.",
+        file=sys.stderr,
+      )
+    else:
+      traceback.print_exc()
+    code = exit_codes.FAILED if reason else exit_codes.CRASHED
+  finally:
+    sys.stdout.flush()
+    sys.stdout = stream
   sys.exit(code or 0)
+
+
+def full_disk(error):
+  """What an error says about a disk that is full; None if nothing.
+
+  TensorFlow has errors of its own for it, which hold the same words.
+  """
+  text = str(error)
+  if isinstance(error, OSError) and error.errno in _FULL:
+    return ": ".join(map(str, filter(None, [error.strerror, error.filename])))
+  return next((words for words in _FULL_WORDS if words in text), None)
+
+
+class _Heedless:
+  """A standard output whose reader may leave: results are in files."""
+
+  def __init__(self, stream):
+    self._stream = stream
+
+  def __getattr__(self, name):
+    return getattr(self._stream, name)
+
+  def write(self, text):
+    self._heedlessly(lambda: self._stream.write(text))
+    return len(text)
+
+  def flush(self):
+    self._heedlessly(self._stream.flush)
+
+  def _heedlessly(self, call):
+    try:
+      call()
+    except OSError:  # closed, or a file on a full disk
+      nowhere = os.open(os.devnull, os.O_WRONLY)
+      os.dup2(nowhere, self._stream.fileno())
+      os.close(nowhere)
 
 
 def parse(argv, config_class, presets, description, extra=None):
@@ -131,10 +184,7 @@ def parse(argv, config_class, presets, description, extra=None):
     if field.metadata.get("sweep"):
       lists[field.name] = _parse_list(field, text)
     else:
-<<<<<<< HEAD
       given[field.name] = parse_value(field, text)
-=======
-      given[field.name] = _parse_field(field, text)
   try:
     base = dataclasses.replace(base, **given)
     command = sweep(base, lists, workdir)
@@ -157,53 +207,12 @@ def sweep(base, lists, workdir):
   Returns:
     A `Command` without arguments.
   """
->>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)
   configs = [
     dataclasses.replace(base, **dict(zip(lists, combination, strict=True)))
     for combination in itertools.product(*lists.values())
   ]
   swept = tuple(name for name, options in lists.items() if len(options) > 1)
   return Command(configs, swept, workdir, {})
-
-
-<<<<<<< HEAD
-def _build(base, changes):
-  try:
-    return dataclasses.replace(base, **changes)
-  except ValueError as error:
-    raise CommandError(str(error)) from error
-=======
-def write_report(argv, description, write):
-  """The `main` of a report: reads --workdir and --output, prints the table.
-
-  Args:
-    argv: the program's name and its arguments.
-    description: what the program does, for `--help`.
-    write: function of (workdir, output) that writes a report and returns its
-      table.
-
-  Returns:
-    The exit code.
-
-  Raises:
-    CommandError: a flag is unknown or missing.
-  """
-  if {"--help", "-h"} & set(argv[1:]):
-    print(description)
-    return 0
-  flag_values = flags.FlagValues()
-  for name in ("workdir", "output"):
-    flags.DEFINE_string(name, None, "", flag_values=flag_values)
-  try:
-    flag_values(argv)
-  except flags.Error as error:
-    raise CommandError(str(error)) from error
-  if not (flag_values.workdir and flag_values.output):
-    raise CommandError("--workdir and --output must both be given.")
-  print(write(flag_values.workdir, flag_values.output))
-  print(f"Written to {flag_values.output}.", file=sys.stderr)
-  return 0
->>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)
 
 
 def _read_flags(argv, config_class, extra):
@@ -246,29 +255,16 @@ def _parse_list(field, text):
   choices = field.metadata.get("choices")
   if text == "all" and choices:
     return list(choices)
-<<<<<<< HEAD
   return [parse_value(field, item) for item in text.split(",")]
 
 
 def parse_value(field, text):
   """A setting's value from a text; a `CommandError` if it does not fit."""
-  if typing.get_origin(field.type) is tuple:
-    kind = typing.get_args(field.type)[0]
-    value = tuple(_convert(field.name, item, kind) for item in text.split(","))
-    smallest = min(value) if kind is not str else None
-  else:
-    value = smallest = _convert(field.name, text, field.type)
-  choices = field.metadata.get("choices")
-=======
-  return [_parse_field(field, item) for item in text.split(",")]
-
-
-def _parse_field(field, text):
   if typing.get_origin(field.type) is not tuple:
-    return _parse_value(field.name, text, field.type, field.metadata)
+    return _parse_one(field.name, text, field.type, field.metadata)
   kind = typing.get_args(field.type)[0]
   return tuple(
-    _parse_value(field.name, item, kind, field.metadata)
+    _parse_one(field.name, item, kind, field.metadata)
     for item in text.split(",")
   )
 
@@ -276,14 +272,13 @@ def _parse_field(field, text):
 def _parse_extra(name, field, text):
   if text is None:
     return field.default
-  return _parse_value(name, text, type(field.default), field.metadata)
+  return _parse_one(name, text, type(field.default), field.metadata)
 
 
-def _parse_value(name, text, kind, metadata):
+def _parse_one(name, text, kind, metadata):
   """Reads one value and judges it; every number of a command comes by here."""
   value = _convert(name, text, kind)
   choices = metadata.get("choices")
->>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)
   if choices and value not in choices:
     raise CommandError(_not_one_of(name, value, choices))
   if kind in (int, float):

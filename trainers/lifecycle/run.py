@@ -17,8 +17,10 @@ The same command again resumes at the step where the run stopped.
 import contextlib
 import csv
 import dataclasses
+import errno
 import fcntl
 import glob
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -28,6 +30,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -35,7 +38,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from trainers.lifecycle import checkpoints
-from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.command_line import CommandError, full_disk
 from trainers.lifecycle.progress import Progress
 
 
@@ -87,9 +90,12 @@ class Run:
 
     Returns:
       The step to go on from; 0 for a new run.
+
+    Raises:
+      CommandError: metrics.csv is not what it was at that step.
     """
     step = checkpoints.restore(objects, self._checkpoint_folder, self.say)
-    rows = [row for row in self._read_metrics() if int(row["step"]) <= step]
+    rows = self._read_metrics(step)
     self._write_metrics(rows)
     shutil.rmtree(self._tensorboard_folder, ignore_errors=True)
     for row in rows:
@@ -102,7 +108,8 @@ class Run:
     """Saves a checkpoint of `objects` at `step`."""
     with open(self._metrics_path, "a", encoding="utf-8") as file:
       os.fsync(file.fileno())
-    checkpoints.save(objects, self._checkpoint_folder, step)
+    notes = {"metrics": _fingerprint(self._read_bytes())}
+    checkpoints.save(objects, self._checkpoint_folder, step, notes=notes)
 
   def log(self, step, values, series=None):
     """Appends a row to metrics.csv and its numbers to TensorBoard.
@@ -214,14 +221,28 @@ class Run:
         if name not in ("step", self._series) and row[name]:
           tf.summary.scalar(name, float(row[name]), step=int(row["step"]))
 
-  def _read_metrics(self):
+  def _read_bytes(self):
     if not os.path.exists(self._metrics_path):
+      return b""
+    with open(self._metrics_path, "rb") as file:
+      return file.read()
+
+  def _read_metrics(self, step):
+    """The rows up to a step whose checkpoint was restored."""
+    if not step:
       return []
-    with open(self._metrics_path, encoding="utf-8", newline="") as file:
-      text = file.read()
-    # A row that a crash cut short has no line end.
-    whole = text[: text.rfind("\n") + 1]
-    return list(csv.DictReader(whole.splitlines()))
+    content = self._read_bytes()
+    notes = checkpoints.notes_of(self._checkpoint_folder, step)
+    if notes:
+      # What stands after it was logged later, and will be again.
+      content = content[: notes["metrics"]["bytes"]]
+      if _fingerprint(content) != notes["metrics"]:
+        raise CommandError(
+          f"{self._metrics_path} has been changed or cut since step {step}; "
+          "put the file back, or train anew in another --workdir."
+        )
+    rows = csv.DictReader(content.decode().splitlines())
+    return [row for row in rows if int(row["step"]) <= step]
 
   def _write_metrics(self, rows):
     partial = self._metrics_path + ".partial"
@@ -248,7 +269,7 @@ class Run:
 def open_run(workdir, config, columns, series=None):
   """Opens a run's folder, or makes it.
 
-  While it is open, SIGTERM and Ctrl-C are kept until `check_stop` asks.
+  While it is open, SIGTERM, SIGHUP and Ctrl-C are kept until `check_stop` asks.
 
   Args:
     workdir: path of the folder.
@@ -266,7 +287,7 @@ def open_run(workdir, config, columns, series=None):
     Busy: another process works on it.
   """
   workdir = os.path.abspath(workdir)
-  _make_folder(workdir)
+  make_folder(workdir)
   with open(os.path.join(workdir, "run.lock"), "w", encoding="utf-8") as lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -277,33 +298,42 @@ def open_run(workdir, config, columns, series=None):
       ) from error
     _claim(workdir, config)
     run = Run(workdir, config, columns, series)
+    kept = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
+      kept.append(signal.SIGHUP)
     previous = {
-      number: signal.signal(number, run._on_signal)
-      for number in (signal.SIGTERM, signal.SIGINT)
+      number: signal.signal(number, run._on_signal) for number in kept
     }
     try:
       yield run
       if run.is_stopping and run.finished:
         raise Stopped(f"stopped; {workdir} is finished.", 128 + run._signal)
+    except Exception as error:
+      if full_disk(error):  # TensorFlow's errors do not say where
+        raise OSError(errno.ENOSPC, "No space left", workdir) from error
+      raise
     finally:
       for number, handler in previous.items():
         signal.signal(number, handler)
       run._close()
 
 
-def _make_folder(workdir):
+def make_folder(path, flag="workdir"):
+  """Makes a folder that can be written.
+
+  Raises:
+    CommandError: there is a file in its place, or it cannot be written.
+  """
   try:
-    os.makedirs(workdir, exist_ok=True)
-    with open(os.path.join(workdir, "run.lock"), "a", encoding="utf-8"):
+    os.makedirs(path, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path):
       pass
   except FileExistsError as error:
-    raise CommandError(
-      f"--workdir {workdir} is a file; name a folder."
-    ) from error
+    raise CommandError(f"--{flag} {path} is a file; name a folder.") from error
   except OSError as error:
     raise CommandError(
-      f"--workdir {workdir} cannot be written ({error.strerror}); name another "
-      "folder."
+      f"--{flag} {path or 'is empty and'} cannot be written "
+      f"({error.strerror}); name another folder."
     ) from error
 
 
@@ -313,9 +343,8 @@ def _claim(workdir, config):
   wanted = json.loads(json.dumps(dataclasses.asdict(config)))
   found = _read_json(path)
   if found is None:
-    if glob.glob(
-      os.path.join(workdir, "*", "**", "config.json"), recursive=True
-    ):
+    pattern = os.path.join(glob.escape(workdir), "*", "**", "config.json")
+    if glob.glob(pattern, recursive=True):
       raise CommandError(
         f"--workdir {workdir} holds several runs in its subfolders; name "
         "another folder for this single run."
@@ -362,6 +391,13 @@ def _environment():
     "packages": {name: importlib.metadata.version(name) for name in packages},
     "commit": commit.stdout.strip() or None,
     "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+  }
+
+
+def _fingerprint(content):
+  return {
+    "bytes": len(content),
+    "sha256": hashlib.sha256(content).hexdigest(),
   }
 
 

@@ -1,13 +1,12 @@
 """What the chief of a parameter-server run does: rounds, tests, checkpoints."""
 
 import contextlib
-import errno
 import time
 
 import tensorflow as tf
 
 from trainers.lifecycle import checkpoints, loop, run
-from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.command_line import CommandError, full_disk
 from trainers.parameter_server import cluster, worker_batches
 from trainers.parameter_server.ledger import staleness_summary
 
@@ -21,8 +20,6 @@ COLUMNS = (
 _ROUNDS_AT_ONCE = {"sync": 20, "async": 5}  # between two looks at the ledger
 _WORD_SECONDS = 15.0
 _STOP_SECONDS = 20.0  # that the work under way gets when the run shall stop
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FULL_WORDS = ("No space left", "File too large", "Disk quota")
 _LOSSES = (
   tf.errors.UnavailableError,
   tf.errors.AbortedError,
@@ -37,25 +34,16 @@ class Lost(Exception):
   """A server, or everybody, is gone; the chief has to be started again."""
 
 
-class DiskFull(Exception):
-  """Nothing can be written; the newest checkpoint is as it was."""
-
-
 @contextlib.contextmanager
-def named_failures(workdir):
-  """Turns what TensorFlow says about members and disks into one sentence.
+def named_failures():
+  """Turns what TensorFlow says about members into one sentence.
 
   Raises:
     CommandError: a worker was started with other settings.
     Lost: a member is gone.
-    DiskFull: the folder cannot be written.
   """
   try:
     yield
-  except OSError as error:
-    if error.errno in _FULL:
-      raise _disk_full(workdir, error.strerror) from error
-    raise
   except tf.errors.OpError as error:
     other = worker_batches.difference(error)
     if other:
@@ -64,19 +52,10 @@ def named_failures(workdir):
         "start all members with the same command."
       ) from error
     text = str(error)
-    full = [words for words in _FULL_WORDS if words in text]
-    if full:
-      raise _disk_full(workdir, full[0]) from error
-    if isinstance(error, _LOSSES) or any(w in text for w in _LOSS_WORDS):
+    is_lost = isinstance(error, _LOSSES) or any(w in text for w in _LOSS_WORDS)
+    if is_lost and not full_disk(error):
       raise Lost(_first_line(text)) from error
     raise
-
-
-def _disk_full(workdir, reason):
-  return DiskFull(
-    f"{workdir} cannot be written ({reason}); make room, then the same command "
-    "resumes at the newest checkpoint."
-  )
 
 
 def _first_line(text):

@@ -158,6 +158,18 @@ def _check(jobs, role, index, source):
     )
 
 
+def ensure_threads(cluster, environment=os.environ):
+  """Gives this process enough threads; call it before TensorFlow computes.
+
+  Where one thread executes operations, one that waits for another member keeps
+  it, and the answer is never read. The chief waits for every worker at once.
+  """
+  name = "TF_NUM_INTEROP_THREADS"
+  given = environment.get(name, "")
+  count = int(given) if given.isdecimal() else len(os.sched_getaffinity(0))
+  environment[name] = str(max(count, cluster.num_workers + 1))
+
+
 def serve(cluster):
   """Starts this member's server, whose threads do the work from then on.
 

@@ -27,7 +27,6 @@ from trainers.parameter_server import cluster, lifeline, worker_batches
 from trainers.parameter_server.chief import (
   COLUMNS,
   Chief,
-  DiskFull,
   Lost,
   named_failures,
 )
@@ -70,7 +69,6 @@ def train(experiment, config, workdir, members, patience):
   Raises:
     CommandError: the folder, the data, the network or a worker do not fit.
     Lost: a server, or everybody, is gone for longer than `patience`.
-    DiskFull: the folder cannot be written.
     run.Stopped: a signal arrived; the state is saved.
     run.NotFinite: the loss was not finite; the newest checkpoint is kept.
   """
@@ -78,7 +76,7 @@ def train(experiment, config, workdir, members, patience):
   model.draw(0)
   columns = (*model.columns(config), *COLUMNS)
   with (
-    named_failures(workdir),
+    named_failures(),
     run.open_run(workdir, config, columns) as this_run,
   ):
     if this_run.finished:
@@ -137,9 +135,6 @@ def _lead(experiment, config, workdir, members, patience):
   except run.NotFinite as stop:
     print(stop, file=sys.stderr)
     return 1
-  except DiskFull as stop:
-    print(f"error: {stop}", file=sys.stderr)
-    return exit_codes.FAILED
   except Lost as loss:
     print(
       f"A member of the cluster is lost: {loss}. Start it and the chief again; "
@@ -192,6 +187,7 @@ def main(argv):
   (config,), given = command.configs, command.arguments
   patience = given["patience"]
   members = cluster.read(given)
+  cluster.ensure_threads(members)
   if given["lifeline"]:
     lifeline.follow_stdin(members.role)
   if members.role == "chief":

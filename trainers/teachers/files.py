@@ -9,7 +9,7 @@ import os
 
 from data import atari
 from sobolev_tf.export import policies
-from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.command_line import CommandError, full_disk
 
 # Of this repository, wherever a command is called.
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
@@ -31,6 +31,8 @@ def save_network(path, network, card):
   except ValueError as error:
     raise CommandError(str(error)) from error
   except OSError as error:
+    if full_disk(error):
+      raise
     raise CommandError(
       f"{path} cannot be written ({error.strerror}); name another folder."
     ) from error

@@ -83,6 +83,8 @@ def record(config, folder):
       card={"teacher_sha256": card["sha256"]},
     )
   except (ValueError, OSError) as error:
+    if command_line.full_disk(error):
+      raise
     raise CommandError(str(error)) from error
   return sum(entry.stat().st_size for entry in os.scandir(folder))
 

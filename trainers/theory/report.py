@@ -16,7 +16,7 @@ import typing
 
 from absl import flags
 
-from trainers.lifecycle import command_line, tables
+from trainers.lifecycle import command_line, run, tables
 from trainers.theory import relations, results, statements
 
 _DEFAULT_OUTPUT = "results/theory"
@@ -224,9 +224,13 @@ def main(argv):
       f"there is no figure {(unknown or stray)[0]!r}; use --figures with some "
       f"of {', '.join(STATEMENTS)}."
     )
+  if not flag_values.figures:
+    raise command_line.CommandError(
+      "--figures is empty; name some, or leave it out."
+    )
   output = flag_values.output
   if not flag_values.redraw:
-    os.makedirs(output, exist_ok=True)
+    run.make_folder(output, "output")
     merge_rows(output, write_figures(output, flag_values.figures))
   rows = redraw(output)
   print(f"Written to {output}.", file=sys.stderr)

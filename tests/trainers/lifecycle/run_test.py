@@ -1,5 +1,8 @@
 """The run folder: resume, refusal, fallback, signals. With real processes."""
 
+import dataclasses
+import errno
+import os
 import random
 import signal
 import subprocess
@@ -8,11 +11,12 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import (
   EventAccumulator,
 )
 
-from trainers.lifecycle import checkpoints, loop
+from trainers.lifecycle import checkpoints, command_line, exit_codes, loop, run
 from trainers.lifecycle.command_line import CommandError
 from trainers.lifecycle.run import NotFinite
 from trainers.regression import train as regression
@@ -227,3 +231,101 @@ def test_tensorboard_shows_each_seed_the_surface_and_the_result(tmp_path):
     folder = str(tmp_path / "tensorboard" / f"seed_{seed}")
     curve = EventAccumulator(folder).Reload().Tensors("test_mse")
     assert [event.step for event in curve] == [100, 200, 300, 400]
+
+
+def test_sighup_saves_like_sigterm(tmp_path):
+  run_ = run.open_run(str(tmp_path), Settings(), ("loss",))
+  with pytest.raises(run.Stopped) as stop, run_ as this_run:
+    os.kill(os.getpid(), signal.SIGHUP)
+    this_run.check_stop({"one": tf.train.Checkpoint(x=tf.Variable(1.0))}, 7)
+  assert stop.value.code == 128 + signal.SIGHUP
+  assert "SIGHUP: stopped at step 7" in str(stop.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  seed: int = 0
+
+
+def log_and_save(workdir, steps=(1, 2)):
+  objects = {"x": tf.Variable(1.0)}
+  with run.open_run(str(workdir), Settings(), ("loss",)) as this_run:
+    for step in steps:
+      this_run.log(step, {"loss": 0.5 * step})
+      objects["x"].assign(step)
+      this_run.save(objects, step)
+  return workdir / "metrics.csv"
+
+
+def restore(workdir):
+  objects = {"x": tf.Variable(0.0)}
+  with run.open_run(str(workdir), Settings(), ("loss",)) as this_run:
+    return this_run.restore(objects), float(objects["x"])
+
+
+@pytest.mark.parametrize(
+  "damage",
+  [
+    lambda content: b"",
+    lambda content: content[: len(content) // 2],
+    lambda content: content.replace(b"0.5", b"0.6"),
+    lambda content: b"\xff" + content,
+  ],
+)
+def test_metrics_that_were_changed_are_noticed(tmp_path, damage):
+  path = log_and_save(tmp_path)
+  content = path.read_bytes()
+  path.write_bytes(damage(content))
+  with pytest.raises(CommandError, match="changed or cut since step 2"):
+    restore(tmp_path)
+  path.write_bytes(content + b"3,1.5\n4,")  # as a crash leaves it
+  assert restore(tmp_path) == (2, 2.0)
+  assert path.read_bytes() == content
+
+
+def test_missing_metrics_are_noticed(tmp_path):
+  log_and_save(tmp_path).unlink()
+  with pytest.raises(CommandError, match="changed or cut"):
+    restore(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a[1]", "b*c", "d?", "[!x]"])
+def test_a_run_resumes_whatever_its_folder_is_called(tmp_path, name):
+  log_and_save(tmp_path / name)
+  assert restore(tmp_path / name) == (2, 2.0)
+
+
+@pytest.mark.parametrize(
+  "error",
+  [
+    OSError(errno.ENOSPC, "No space left on device"),
+    tf.errors.ResourceExhaustedError(None, None, "w; No space left on device"),
+  ],
+)
+def test_a_full_disk_is_one_sentence_and_a_code_of_its_own(
+  tmp_path, capsys, error
+):
+  def main(argv):
+    with run.open_run(str(tmp_path), Settings(), ("loss",)):
+      raise error
+
+  with pytest.raises(SystemExit) as end:
+    command_line.run_main(main, [])
+  assert end.value.code == exit_codes.FAILED == 74
+  (line,) = capsys.readouterr().err.splitlines()
+  assert f"cannot be written (No space left: {tmp_path})" in line
+
+
+def test_a_reader_of_the_output_may_leave():
+  code = (
+    "from trainers.lifecycle.command_line import run_main\n"
+    "run_main(lambda argv: [print('x' * 999) for _ in range(999)] and 3)"
+  )
+  process = subprocess.Popen(
+    [sys.executable, "-c", code],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  )
+  process.stdout.close()
+  assert process.wait(60) == 3
+  assert not process.stderr.read()

@@ -37,6 +37,14 @@ def test_members_are_read_from_tf_config_or_flags():
   assert found.others() == {"ps 0": "d:1", "worker 0": "b:1", "worker 1": "c:1"}
 
 
+@pytest.mark.parametrize("given", ["", "1", "2", "many", "64"])
+def test_a_member_has_a_thread_for_itself_and_each_worker(given):
+  environment = {"TF_NUM_INTEROP_THREADS": given}
+  cluster.ensure_threads(cluster.read(FLAGS, config_of()), environment)
+  count = int(environment["TF_NUM_INTEROP_THREADS"])
+  assert count == 64 if given == "64" else count >= 3
+
+
 @pytest.mark.parametrize(
   "flags, environment, phrase",
   [

@@ -133,7 +133,7 @@ _IN_ONE_PROCESS = textwrap.dedent(
     ServedClassifier(config), config, strategy, 2,
     {**settings, "seed": 7})
   try:
-    with chief.named_failures("here"):
+    with chief.named_failures():
       learner.train(0, 1, wait)
   except CommandError as error:
     assert "seed is 0 there and 7 here" in str(error), error

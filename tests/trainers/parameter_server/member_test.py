@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -63,6 +66,23 @@ def test_a_cluster_survives_its_members_and_ends_with_its_supervisor(tmp_path):
       time.sleep(0.2)
   result = json.loads((workdir / "config.json").read_text())
   assert result["main_updates"] == "sync" and result["num_replicas"] == 2
+
+
+def test_a_cluster_on_one_core_with_one_thread_trains(tmp_path):
+  core = min(os.sched_getaffinity(0))
+  settings = ["--preset=smoke", "--method=backprop", "--num_steps=2"]
+  settings += ["--width=0.01", "--num_test=10", f"--workdir={tmp_path}"]
+  result = subprocess.run(
+    [sys.executable, "-m", "trainers.parameter_server.local_cluster"]
+    + ["--workers=1", "--ps=1", "--", *settings, "--patience=120"],
+    env={**os.environ, "TF_NUM_INTEROP_THREADS": "1"},
+    preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    capture_output=True,
+    text=True,
+    timeout=400,
+  )
+  assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+  assert (tmp_path / "finished.json").exists()
 
 
 def _resumptions(run):

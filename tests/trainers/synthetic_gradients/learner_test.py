@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """The compiled steps of Table 1's methods: what is equal and what moves."""
-=======
-"""What a step leaves alone when something in it is not finite."""
->>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)
 
 import dataclasses
 
@@ -11,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from data.digits import Digits
-<<<<<<< HEAD
 from trainers.synthetic_gradients import learner, networks
 from trainers.synthetic_gradients import train as synthetic_gradients
 
@@ -76,8 +71,8 @@ def test_every_method_trains_what_it_should(method):
 
 def test_backpropagation_is_the_unsplit_network():
   ends = []
-  for settings in ({"method": "backprop"}, {"num_modules": 0}):
-    config = config_of(**settings)
+  for num_modules in (3, 0):
+    config = config_of(method="backprop", num_modules=num_modules)
     learner = build(config)
     take_steps(learner, config, 2)
     ends.append([v.numpy() for v in learner.network.main_variables])
@@ -93,24 +88,16 @@ def test_all_methods_start_from_the_same_network():
   for other in starts[1:]:
     for a, b in zip(starts[0], other, strict=True):
       np.testing.assert_array_equal(a, b)
-=======
-from trainers.synthetic_gradients.config import PRESETS
-from trainers.synthetic_gradients.learner import Learner
->>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)
 
 
 @pytest.fixture
 def eagerly():
-<<<<<<< HEAD
   """For what one call shows: tracing would take most of the time."""
-=======
->>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)
   tf.config.run_functions_eagerly(True)
   yield
   tf.config.run_functions_eagerly(False)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(
   ("method", "num_modules"), [("sobolev", 2), ("direct", 1), ("noprop", 1)]
 )
@@ -126,13 +113,14 @@ def test_each_border_has_an_asymmetry(method, num_modules, eagerly):
   for value in found.values():
     assert value > 0.1 if method == "direct" else value < 1e-4
     assert (value == 0) == (method == "noprop")
-=======
+
+
 def test_a_refused_update_changes_nothing_not_even_moving_statistics(eagerly):
-  config = dataclasses.replace(PRESETS["smoke"], num_modules=1)
-  learner = Learner(config, tf.distribute.get_strategy(), (32, 32, 1), 10)
+  config = config_of(num_modules=1)
+  learner = build(config)
   x, y = Digits().training_batch(0, config.batch_size)
   assert learner.train_step(x, y)["is_made"]
-  before = [v.numpy() for v in learner.variables]
+  before = state(learner)
   broken = x.copy()
   broken[0, 3, 3] = np.nan
   # The second batch is healthy, but comes after the one that stopped the run.
@@ -145,18 +133,15 @@ def test_a_refused_update_changes_nothing_not_even_moving_statistics(eagerly):
 
 
 def test_an_estimators_gradient_alone_can_stop_a_step(eagerly):
-  config = dataclasses.replace(
-    PRESETS["smoke"], num_modules=1, estimator_loss="l2"
-  )
-  learner = Learner(config, tf.distribute.get_strategy(), (32, 32, 1), 10)
+  config = config_of(num_modules=1, estimator_loss="l2")
+  learner = build(config)
   # What it says is far too large, and the main network does not hear of it
   # at the top segment, whose loss stays finite.
   for variable in learner.network.estimators[0].trainable_variables:
     variable.assign(1e15 * tf.ones_like(variable))
-  before = [v.numpy() for v in learner.variables]
+  before = state(learner)
   x, y = Digits().training_batch(0, config.batch_size)
   logs = learner.train_step(x, y)
   assert np.isfinite(logs["loss"]) and not logs["is_made"]
   for variable, value in zip(learner.variables, before, strict=True):
     np.testing.assert_array_equal(variable, value)
->>>>>>> 1641fca (One guard in the compiled step, one loop for all trainers, typed and checked command lines)

@@ -81,3 +81,16 @@ def test_bounds_from_below_and_not_a_number():
 def test_unknown_arguments_are_refused(argument, tmp_path):
   with pytest.raises(CommandError):
     theory.main(["theory", f"--output={tmp_path}", argument])
+
+
+def test_faults_are_one_sentence_before_anything_is_measured(tmp_path):
+  (tmp_path / "file").write_text("mine")
+  for settings, phrase in {
+    ("--figures=",): "--figures is empty",
+    ("--figures=nothing",): "no figure 'nothing'",
+    (f"--output={tmp_path}/file",): "is a file; name a folder",
+    ("--output=/proc/nothing",): "cannot be written",
+    ("--output=",): "cannot be written",
+  }.items():
+    with pytest.raises(CommandError, match=phrase):
+      theory.main(["theory", "--figures=polynomials", *settings])
