@@ -7,13 +7,10 @@ import numpy as np
 
 from sobolev_tf.export import weights
 from trainers.distillation.config import measures
-from trainers.lifecycle.command_line import CommandError
 from trainers.teachers import files as teacher_files
 from trainers.teachers import scores as game_scores
 
 _GRADIENT_FRAMES = 200  # the gradients of more would need much memory
-# Whether the most probable action is played, or one drawn from the policy.
-_WAYS = {"greedy": True, "sampled": False}
 
 
 def evaluate(config, learner, lessons):
@@ -57,23 +54,16 @@ def play_student(config, learner, lessons, check=lambda: None):
   Raises:
     CommandError: a score is not finite.
   """
-  result = {}
   known = lessons.card.get("scores", {})
-  for way, is_greedy in _WAYS.items() if config.num_score_episodes else ():
-    scores = game_scores.play(
-      learner.student,
-      lessons.game,
-      config.num_score_episodes,
-      config.seed,
-      is_greedy,
-      check,
-    )
-    if not np.all(np.isfinite(scores)):
-      raise CommandError(
-        f"a {way} score of {config.game} is not finite; the emulator or its "
-        "ROM is damaged: install ale-py anew."
-      )
-    result[f"score_{way}"] = [float(score) for score in scores]
+  found = game_scores.play_both_ways(
+    learner.student,
+    lessons.game,
+    config.num_score_episodes,
+    config.seed,
+    check,
+  )
+  result = {f"score_{way}": scores for way, scores in found.items()}
+  for way in found:
     if way in known:
       result[f"teacher_score_{way}"] = known[way]["episodes"]
   return result

@@ -250,6 +250,7 @@ class Settings:
 def log_and_save(workdir, steps=(1, 2)):
   objects = {"x": tf.Variable(1.0)}
   with run.open_run(str(workdir), Settings(), ("loss",)) as this_run:
+    this_run.restore(objects)
     for step in steps:
       this_run.log(step, {"loss": 0.5 * step})
       objects["x"].assign(step)

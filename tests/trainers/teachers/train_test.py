@@ -141,7 +141,7 @@ class Recorder:
   def learn(self, rollout, rate):
     self.rollouts.append(rollout)
     self.rates.append(rate)
-    return np.zeros(4)
+    return True, np.zeros(4)
 
 
 def scripted_step(number, reward, over=(), lost=(), ignored=()):
