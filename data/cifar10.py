@@ -9,9 +9,8 @@ import functools
 
 import numpy as np
 
-from data.tfds_folders import find_tfds, first_line, is_prepared, open_tfds
-
 from data.pictures import Pictures
+from data.tfds_folders import find_tfds, first_line, is_prepared, open_tfds
 
 NUM_CLASSES = 10
 IMAGE_SHAPE = (32, 32, 3)

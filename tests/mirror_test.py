@@ -46,7 +46,7 @@ EXERCISED_BY = {
   "trainers/distillation/figures.py": "trainers/distillation/report_test.py",
   "trainers/distillation/jacobians.py": "trainers/distillation/train_test.py",
   "trainers/distillation/objective.py": "trainers/distillation/learner_test.py",
-  "trainers/distillation/scores.py": "trainers/distillation/train_test.py",
+  "trainers/distillation/outcome.py": "trainers/distillation/train_test.py",
   "trainers/distillation/search.py": "trainers/distillation/report_test.py",
   "trainers/distillation/search_report.py": (
     "trainers/distillation/report_test.py"
