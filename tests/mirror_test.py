@@ -75,7 +75,6 @@ EXERCISED_BY = {
   "trainers/teachers/actor.py": "trainers/teachers/train_test.py",
   "trainers/teachers/figures.py": "trainers/teachers/report_test.py",
   "trainers/teachers/files.py": "trainers/teachers/report_test.py",
-  "trainers/teachers/record.py": "data/atari_recordings_test.py",
   "trainers/theory/relations.py": "trainers/theory/report_test.py",
   "trainers/theory/statements.py": "trainers/theory/report_test.py",
 }
