@@ -99,7 +99,7 @@ DAMAGES = {
   "fraction": ("config.json", '{"num_steps": 1.5}', "give a whole number"),
   "object": ("config.json", '{"seed": {"a": 1}}', "give a whole number"),
   "negative": ("config.json", '{"rate": -1}', "must be 0 or more"),
-  "nan": ("config.json", '{"rate": NaN}', "must be 0 or more"),
+  "nan": ("config.json", '{"rate": NaN}', "give a finite number"),
   "together": ("config.json", '{"rate": 7}', "rate is 7"),
   "list result": ("finished.json", "[]", "finished.json holds no JSON object"),
   "deep result": ("finished.json", DEEP, "finished.json cannot be read"),
