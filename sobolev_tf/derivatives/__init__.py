@@ -11,11 +11,15 @@ from sobolev_tf.derivatives.nested_tapes import (
   projected_derivatives,
 )
 from sobolev_tf.derivatives.norms import sobolev_distance, sobolev_norm
+from sobolev_tf.derivatives.taylor import divergence, jet, laplacian
 
 __all__ = [
   "FiniteDifferences",
   "derivatives",
+  "divergence",
   "finite_differences",
+  "jet",
+  "laplacian",
   "project",
   "projected_derivatives",
   "random_directions",

@@ -7,13 +7,18 @@ differentiated, w.r.t. parameters too: that is what Sobolev training needs.
 
 import tensorflow as tf
 
+from sobolev_tf.derivatives.inputs import as_input
+from sobolev_tf.derivatives.taylor import forward_jacobian
+
+MODES = ("auto", "forward", "reverse")
+
 # Up to this many rows a Jacobian is taken row by row. `batch_jacobian`, which
 # vectorises over more of them, has a training gradient that XLA compiles anew
 # at every call (seen in TensorFlow 2.21).
 _UNROLLED = 8
 
 
-def derivatives(f, x, order=1):
+def derivatives(f, x, order=1, mode="auto"):
   """Computes f(x) and all its derivatives w.r.t. x up to `order`.
 
   The derivative targets and predictions of Sobolev training, Eq. (1) of the
@@ -21,32 +26,42 @@ def derivatives(f, x, order=1):
   BatchNormalization belongs in inference mode here, because in training mode
   an example's output depends on the whole batch.
 
-  Where more than 8 rows have to be differentiated (outputs at order 1, outputs
-  times inputs at order 2), leave `jit_compile` off when training: XLA would
-  compile every step anew. Projected derivatives have no such limit.
+  Each order differentiates the rows of the one before (outputs at order 1,
+  outputs times inputs at order 2). Reverse mode takes one pass per row, forward
+  mode one per input. Where reverse mode has more than 8 rows, leave
+  `jit_compile` off when training: XLA would compile every step anew. Forward
+  mode and projected derivatives have no such limit.
 
   Args:
     f: callable of one tensor `[B, *in]` that returns `[B, *out]`: a Sonnet
       module, a Keras model, or a function of TensorFlow operations.
     x: floating tensor `[B, *in]`.
     order: highest order K >= 0.
+    mode: "forward", "reverse", or "auto": at each order the one that takes
+      fewer passes; reverse where both take as many, where up to 8 rows are
+      differentiated eagerly (forward mode traces f), or where f has an
+      operation that forward mode has no rule for, see `jet`.
 
   Returns:
     Tuple `(f(x), D1, ..., DK)`; Dj has shape `[B, *out, *in, ..., *in]` with
     `*in` repeated j times.
 
   Raises:
-    ValueError: x is not floating, the order is negative, or f(x) does not
-      depend on x through differentiable operations, or has another batch size
-      than x.
+    ValueError: x is not floating, the order is negative, there is no such
+      mode, or f(x) does not depend on x through differentiable operations, or
+      has another batch size than x.
   """
   if order < 0:
     raise ValueError(f"order must be 0 or more, but it is {order}.")
-  x = _as_input(x)
+  if mode not in MODES:
+    raise ValueError(
+      f"mode must be one of {', '.join(MODES)}, but it is {mode!r}."
+    )
+  x = as_input(x)
   if x.shape.rank > 1:
-    return _derivatives(f, x, order)
+    return _derivatives(f, x, order, mode)
   # Scalar inputs [B] travel as [B, 1]: Jacobians want an input axis.
-  full = _derivatives(lambda z: f(z[:, 0]), x[:, tf.newaxis], order)
+  full = _derivatives(lambda z: f(z[:, 0]), x[:, tf.newaxis], order, mode)
   # No axis to drop from the value: `squeeze` would read [] as "all of them".
   return (full[0],) + tuple(
     tf.squeeze(term, axis=list(range(-j, 0)))
@@ -76,7 +91,7 @@ def projected_derivatives(f, x, directions):
   Raises:
     ValueError: as in `derivatives`, or a direction has the wrong shape.
   """
-  x = _as_input(x)
+  x = as_input(x)
   directions = [tf.convert_to_tensor(v) for v in directions]
   if x.shape.rank > 1:
     return _projected(f, x, directions)
@@ -120,18 +135,6 @@ def project(full, directions):
   return tuple(projections)
 
 
-def _as_input(x):
-  x = tf.convert_to_tensor(x)
-  if not x.dtype.is_floating:
-    raise ValueError(
-      f"x must be floating to be differentiated, but its dtype is "
-      f"{x.dtype.name}; convert it to float32 or float64."
-    )
-  if x.shape.rank == 0:
-    raise ValueError("x must have a batch axis, but it is a scalar.")
-  return x
-
-
 def _value(f, x):
   value = tf.convert_to_tensor(f(x))
   if not value.dtype.is_floating:
@@ -149,19 +152,44 @@ def _value(f, x):
   return value
 
 
-def _derivatives(f, x, order):
+def _derivatives(f, x, order, mode):
   if order == 0:
     return (_value(f, x),)
+  if mode == "forward":
+    return _forward(f, x, order, mode)
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)
-    lower = _derivatives(f, x, order - 1)
+    lower = _derivatives(f, x, order - 1, mode)
     rows = tf.reshape(lower[-1], [tf.shape(x)[0], -1])  # [B, M]
     rows = tf.ensure_shape(rows, [None, lower[-1].shape[1:].num_elements()])
+  if mode == "auto" and _forward_is_cheaper(rows, x):
+    try:
+      return _forward(f, x, order, mode)
+    except NotImplementedError:
+      pass  # An operation without a rule: tapes know it.
   flat = _jacobian(tape, rows, x, order)  # [B, M, *in]
   shape = tf.concat([tf.shape(lower[-1]), tf.shape(x)[1:]], axis=0)
   derivative = tf.reshape(flat, shape)
   derivative.set_shape(lower[-1].shape.concatenate(x.shape[1:]))
   return lower + (derivative,)
+
+
+def _forward_is_cheaper(rows, x):
+  """Whether forward mode takes fewer passes to differentiate rows `[B, M]`."""
+  inputs, outputs = x.shape[1:].num_elements(), rows.shape[1]
+  if inputs is None or outputs is None:
+    return False
+  if tf.executing_eagerly() and outputs <= _UNROLLED:
+    return False
+  return inputs < outputs
+
+
+def _forward(f, x, order, mode):
+  """The highest of the orders in forward mode, those below it as they come."""
+  lower, derivative = forward_jacobian(
+    lambda z: _derivatives(f, z, order - 1, mode), x, strict=mode == "auto"
+  )
+  return (*lower, derivative)
 
 
 def _projected(f, x, directions):

@@ -8,6 +8,7 @@ import pytest
 import sonnet as snt
 import tensorflow as tf
 
+from sobolev_tf.derivatives import nested_tapes
 from sobolev_tf.derivatives.directions import random_directions
 from sobolev_tf.derivatives.finite_differences import finite_differences
 from sobolev_tf.derivatives.nested_tapes import (
@@ -15,6 +16,7 @@ from sobolev_tf.derivatives.nested_tapes import (
   project,
   projected_derivatives,
 )
+from sobolev_tf.derivatives.taylor import forward_jacobian
 
 # Linear maps R^3 -> out, so that D^j exp(A x) = exp(A x) A ... A.
 _OUTPUTS = ((), (1,), (3,), (2, 2))
@@ -107,6 +109,50 @@ def test_a_jacobian_of_many_rows_equals_one_taken_row_by_row():
   for first in (0, 8, 16):
     part = derivatives(lambda z, a=first: f(z)[:, a : a + 8], x, 2)
     _close(part, [term[:, first : first + 8] for term in whole])
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(2, 12), (12, 2), (3, 3)])
+def test_forward_and_reverse_mode_agree_with_their_gradients(inputs, outputs):
+  x = tf.constant(_points((4, inputs)))
+  w = tf.Variable(_points((inputs, outputs), 1))
+
+  @tf.function
+  def step(mode):
+    with tf.GradientTape() as tape:
+      terms = derivatives(lambda z: tf.sin(z @ w), x, 2, mode)
+      loss = tf.add_n([tf.reduce_sum((t - 0.3) ** 2) for t in terms])
+    return (*terms, tape.gradient(loss, w))
+
+  reverse = step("reverse")
+  _close(step("forward"), reverse)
+  _close(step("auto"), reverse)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_the_cheaper_mode_is_chosen_by_shape(monkeypatch, eager):
+  calls = []
+
+  def counted(f, x, strict):
+    calls.append(x.shape[1])
+    return forward_jacobian(f, x, strict)
+
+  monkeypatch.setattr(nested_tapes, "forward_jacobian", counted)
+  run = (lambda f: f) if eager else tf.function
+  for inputs, outputs in ((2, 12), (12, 2), (3, 3)):
+    w = _points((inputs, outputs), 1)
+    run(lambda z, w=w: derivatives(lambda x: tf.sin(x @ w), z, 1))(
+      tf.constant(_points((4, inputs)))
+    )
+  assert calls == [2]
+
+
+def test_an_operation_without_a_forward_rule_goes_in_reverse():
+  def f(z):
+    return tf.tile(tf.math.lgamma(2 + z), [1, 20])
+
+  x = tf.constant(_points((4, 2)))
+  _close(derivatives(f, x, 1), derivatives(f, x, 1, "reverse"))
+  _close(derivatives(f, x, 1, "forward"), derivatives(f, x, 1, "reverse"))
 
 
 def test_unknown_batch_size_in_a_graph_keeps_the_other_shapes():
@@ -303,6 +349,7 @@ _LINEAR = np.ones([3, 2])
     (lambda x: derivatives(tf.sin, x.astype(int)), "floating"),
     (lambda x: derivatives(tf.sin, 1.0), "batch axis"),
     (lambda x: derivatives(tf.sin, x, -1), "order"),
+    (lambda x: derivatives(tf.sin, x, 1, "sideways"), "mode"),
     (lambda x: derivatives(lambda z: tf.constant(z.numpy()), x), "depend on x"),
     (lambda x: derivatives(lambda z: tf.cast(z, tf.int32), x), "floating"),
     (lambda x: derivatives(lambda z: z[:1], x), "batch axis"),

@@ -1,0 +1,16 @@
+"""What every function of this room asks of x."""
+
+import tensorflow as tf
+
+
+def as_input(x):
+  """x as a tensor `[B, *in]`; refuses what cannot be differentiated."""
+  x = tf.convert_to_tensor(x)
+  if not x.dtype.is_floating:
+    raise ValueError(
+      f"x must be floating to be differentiated, but its dtype is "
+      f"{x.dtype.name}; convert it to float32 or float64."
+    )
+  if x.shape.rank == 0:
+    raise ValueError("x must have a batch axis, but it is a scalar.")
+  return x

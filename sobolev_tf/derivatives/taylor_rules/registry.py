@@ -1,0 +1,80 @@
+"""The table of rules, and what they share."""
+
+import tensorflow as tf
+
+from sobolev_tf.derivatives.programs import execute
+from sobolev_tf.derivatives.series import Series, primal_of
+
+RULES = {}
+
+
+def rule(*types):
+  """Registers a function of (operation, inputs) for types of operations."""
+
+  def register(function):
+    RULES.update(dict.fromkeys(types, function))
+    return function
+
+  return register
+
+
+def primal_output(op, inputs):
+  """The operation's only output at the primals."""
+  return execute(op, [primal_of(value) for value in inputs])[0]
+
+
+def linear_only(inputs, position):
+  """Refuses series in inputs in which the operation is not linear."""
+  for number, value in enumerate(inputs):
+    if isinstance(value, Series) and number != position:
+      raise NotImplementedError(f"input {number} depends on x")
+
+
+def shifted_axes(axis):
+  """Axes of `[*s]` as axes of `[P, *s]`; negative ones stay."""
+  if isinstance(axis, int):
+    return axis + 1 if axis >= 0 else axis
+  known = tf.get_static_value(axis)
+  if known is None:
+    return tf.where(axis >= 0, axis + 1, axis)
+  return (known + (known >= 0)).tolist()
+
+
+def shaped_as(term, primal):
+  """`[P, ...]` as `[P, *primal's shape]`."""
+  return split_batch(term, count_of(term), primal)
+
+
+def count_of(term):
+  """P, as a number if it is known."""
+  return tf.shape(term)[0] if term.shape[0] is None else term.shape[0]
+
+
+def join_batch(term):
+  """`[P, B, ...]` as `[P B, ...]`."""
+  return tf.reshape(term, tf.concat([[-1], tf.shape(term)[2:]], axis=0))
+
+
+def split_batch(joined, count, primal):
+  """Numbers of P directions as `[P, *primal's shape]`."""
+  shape = tf.concat([[count], tf.shape(primal)], axis=0)
+  result = tf.reshape(joined, shape)
+  known = tf.TensorShape([tf.get_static_value(count)])
+  return tf.ensure_shape(result, known.concatenate(primal.shape))
+
+
+def repeated(primal, count):
+  """`[B, ...]` as `[P B, ...]`."""
+  ones = tf.ones([primal.shape.rank - 1], tf.int32)
+  return tf.tile(primal, tf.concat([[count], ones], axis=0))
+
+
+def zeros_for(primal, count):
+  """Zero terms `[P, *primal's shape]`."""
+  shape = tf.concat([[count], tf.shape(primal)], axis=0)
+  return tf.zeros(shape, primal.dtype)
+
+
+def as_mask(condition, like):
+  """1 where the condition holds, else 0, in the dtype of `like`."""
+  return tf.cast(condition, like.dtype)
