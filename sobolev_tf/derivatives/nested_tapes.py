@@ -135,7 +135,8 @@ def project(full, directions):
   return tuple(projections)
 
 
-def _value(f, x):
+def value_of(f, x):
+  """f(x), refused where it is not floating or lacks the batch axis."""
   value = tf.convert_to_tensor(f(x))
   if not value.dtype.is_floating:
     raise ValueError(
@@ -154,7 +155,7 @@ def _value(f, x):
 
 def _derivatives(f, x, order, mode):
   if order == 0:
-    return (_value(f, x),)
+    return (value_of(f, x),)
   if mode == "forward":
     return _forward(f, x, order, mode)
   with tf.GradientTape(persistent=True) as tape:
@@ -194,7 +195,7 @@ def _forward(f, x, order, mode):
 
 def _projected(f, x, directions):
   if not directions:
-    return (_value(f, x),)
+    return (value_of(f, x),)
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)
     lower = _projected(f, x, directions[:-1])

@@ -78,7 +78,8 @@ def execute(op, inputs):
   if op.type == "Const":
     return [tf.constant(tf.make_ndarray(op.get_attr("value")))]
   function = getattr(tf.raw_ops, op.type, None)
-  if function is None:
+  holds_functions = any("func" in attr.type for attr in op.op_def.attr)
+  if function is None or holds_functions:
     raise NotImplementedError(f"{op.type} cannot be run again.")
   outputs = function(**_arguments(op, inputs, inspect.signature(function)))
   if isinstance(outputs, (list, tuple)):
