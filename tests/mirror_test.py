@@ -6,6 +6,7 @@ that longer name). Tests of the repository as a whole lie in `tests` itself.
 """
 
 import pathlib
+import re
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDERS = ("sobolev_tf", "trainers", "data", "benchmarks")
@@ -134,3 +135,11 @@ def test_the_list_names_what_is_there():
     assert (ROOT / name).exists(), name
     # A test file, or a sentence that says why there is none.
     assert (ROOT / "tests" / where).exists() or " " in where, where
+
+
+def test_the_files_that_start_first_are_there():
+  text = (ROOT / "tests" / "conftest.py").read_text()
+  names = re.findall(r'"(tests/.*_test\.py)"', text)
+  assert len(names) > 10
+  for name in names:
+    assert (ROOT / name).exists(), name

@@ -22,9 +22,9 @@ REPORTS = {
 }
 # Smaller than the scripts' own smoke presets, where that is possible.
 SETTINGS = {
-  "train_teachers.sh": {"GAME": "breakout"},
+  "train_teachers.sh": {"GAMES": "breakout"},
   "reproduce_table1_imagenet.sh": {"METHODS": "backprop,sobolev"},
-  "reproduce_parameter_server.sh": {"SEEDS": "0", "WORKERS": "1 2"},
+  "reproduce_parameter_server.sh": {"SEEDS": "0", "WORKERS": "1,2"},
 }
 
 

@@ -31,7 +31,7 @@ _SETTINGS = (
 
 _LONG = (
   *_SETTINGS,
-  "--num_steps=3000",
+  "--num_steps=2000",
   "--evaluate_every=50",
   "--checkpoint_every=50",
 )
