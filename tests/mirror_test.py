@@ -22,6 +22,20 @@ EXERCISED_BY = {
   "data/imagenet_stand_in.py": "data/imagenet_test.py",
   "data/inception_crop.py": "data/imagenet_test.py",
   "data/record_files.py": "data/imagenet_test.py",
+  "sobolev_tf/derivatives/inputs.py": (
+    "sobolev_tf/derivatives/nested_tapes_test.py"
+  ),
+  "sobolev_tf/derivatives/line_tapes.py": (
+    "sobolev_tf/derivatives/taylor_test.py"
+  ),
+  "sobolev_tf/derivatives/programs.py": "sobolev_tf/derivatives/taylor_test.py",
+  "sobolev_tf/derivatives/series.py": "sobolev_tf/derivatives/taylor_test.py",
+  "sobolev_tf/derivatives/series_functions.py": (
+    "sobolev_tf/derivatives/taylor_test.py"
+  ),
+  "sobolev_tf/derivatives/taylor_rules/": (
+    "sobolev_tf/derivatives/taylor_test.py"
+  ),
   "sobolev_tf/export/weights.py": "sobolev_tf/export/policies_test.py",
   "sobolev_tf/labels/faults.py": "sobolev_tf/labels/checks_test.py",
   "sobolev_tf/networks/batch_norm.py": "sobolev_tf/networks/cifar10_test.py",
