@@ -15,7 +15,7 @@ from trainers.synthetic_gradients import report as table1
 from trainers.teachers import report as teachers
 from trainers.theory import report as theory
 
-_REPORTS = {
+REPORTS = {
   "figure2": figure2,
   "figure2_search": figure2,
   "figure4": figure4,
@@ -30,7 +30,7 @@ _REPORTS = {
 def main(argv):
   """Redraws everything; returns the exit code."""
   del argv
-  for folder, report in _REPORTS.items():
+  for folder, report in REPORTS.items():
     report.REPORT.redraw(f"results/{folder}")
   figure4_search.REPORT.redraw("results/figure4")
   theory.redraw("results/theory")

@@ -64,6 +64,11 @@ def test_settings_result_and_curves_are_read(tmp_path):
   assert runs[0].curve("other")[0].shape == (0,)
 
 
+def test_a_folder_with_brackets_in_its_name_is_searched(tmp_path):
+  write(tmp_path / "[a]" / "x")
+  assert len(find(tmp_path / "[a]")[0]) == 1
+
+
 def test_a_run_that_is_not_finished_has_neither_result_nor_curves(tmp_path):
   write(tmp_path / "a")
   write(tmp_path / "b", metrics="step,seed,loss,score\n10,0,0.")
