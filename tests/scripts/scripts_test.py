@@ -239,8 +239,8 @@ def test_a_relative_path_means_the_callers_folder(trial, tmp_path, script):
   folders = variables_of(script) & {
     *("WORKDIR", "OUTPUT", "DATA_DIR", "RECORDINGS")
   }
-  if not folders:
-    return
+  if not folders or "--workdir" not in script.read_text():
+    return  # one that hands no folder on
   noted = trial(script.name, **{name: f"a b/{name}" for name in folders})
   caller = str(tmp_path / "caller")
   assert caller in noted
