@@ -5,6 +5,8 @@ from sobolev_tf.networks.atari import StudentNetwork, TeacherNetwork
 
 KINDS = {"teacher": TeacherNetwork, "student": StudentNetwork}
 
+_MOST_ACTIONS = 1_000  # Atari's games have 18
+
 
 def save_policy(path, network, card):
   """Writes a policy and its card; see `weights.save_weights`.
@@ -41,18 +43,31 @@ def load_policy(path, kind=None):
     ValueError: a file is missing or damaged, or is something else.
   """
   card = weights.load_card(path)
+  found = _read_kind(path, card)
+  if kind is not None and found != kind:
+    raise ValueError(f"{path} holds a {found}, but a {kind} is wanted.")
+  network = KINDS[found](len(card["action_names"]), name=found)
+  return network, weights.load_weights(path, network)
+
+
+def _read_kind(path, card):
+  """The kind of policy that a card is of, if it is one's at all."""
   names, found = card.get("action_names"), card.get("kind")
-  if (
-    found not in KINDS
-    or not isinstance(card.get("game"), str)
-    or not isinstance(names, list)
-    or not names
-  ):
+  is_policys = (
+    isinstance(found, str)
+    and found in KINDS
+    and isinstance(card.get("game"), str)
+    and isinstance(names, list)
+    and all(isinstance(name, str) for name in names)
+  )
+  if not is_policys or not names:
     raise ValueError(
       f"{weights.card_path(path)} is no card of a policy: it lacks a kind, a "
       "game or action names; restore it."
     )
-  if kind is not None and found != kind:
-    raise ValueError(f"{path} holds a {found}, but a {kind} is wanted.")
-  network = KINDS[found](len(names), name=found)
-  return network, weights.load_weights(path, network)
+  if len(names) > _MOST_ACTIONS:
+    raise ValueError(
+      f"{weights.card_path(path)} names {len(names)} actions, but "
+      f"{_MOST_ACTIONS} are the most; restore it."
+    )
+  return found

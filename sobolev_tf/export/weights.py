@@ -12,12 +12,14 @@ here unpickles or evaluates what a file says.
 import hashlib
 import json
 import os
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 
+from sobolev_tf.export import archives
+
 _DTYPE = np.float16
+_MOST_OF_A_CARD = 1_000_000  # bytes; ours have about two thousand
 
 
 def card_path(path):
@@ -77,7 +79,8 @@ def load_card(path):
   """Reads the card that belongs to the weights in `path`.
 
   Raises:
-    ValueError: a file is missing, or the card is not a JSON object.
+    ValueError: a file is missing, or the card is too large or not a JSON
+      object.
   """
   for needed in (path, card_path(path)):
     if not os.path.isfile(needed):
@@ -85,10 +88,16 @@ def load_card(path):
         f"{needed} does not exist; weights are a .npz with a .json card beside "
         "it."
       )
+  size = os.path.getsize(card_path(path))
+  if size > _MOST_OF_A_CARD:
+    raise ValueError(
+      f"{card_path(path)} has {size:,} bytes, but a card has "
+      f"{_MOST_OF_A_CARD:,} at most; restore it."
+    )
   try:
     with open(card_path(path), encoding="utf-8") as file:
       card = json.load(file)
-  except ValueError as error:
+  except (ValueError, RecursionError) as error:
     raise ValueError(
       f"{card_path(path)} is not valid JSON ({error}); restore it."
     ) from error
@@ -112,21 +121,21 @@ def load_weights(path, network):
       does not hold this network's finite weights.
   """
   card = load_card(path)
+  variables = _named(network)
+  shapes = {name: tuple(v.shape) for name, v in variables.items()}
+  archives.check_size(path, shapes, _DTYPE)
   if _digest(path) != card.get("sha256"):
     raise ValueError(
       f"{path} is not the file that its card describes (the sha256 differs); "
       "restore both."
     )
-  variables = _named(network)
-  arrays = _read(path)
-  if set(arrays) != set(variables):
-    odd = sorted(set(arrays) ^ set(variables))
-    raise ValueError(
-      f"{path} does not hold the weights of a {network.name}: "
-      f"{', '.join(odd)} stand(s) in only one of the two."
-    )
+  arrays = archives.read_arrays(path, shapes, _DTYPE)
   for name, array in arrays.items():
-    _check(path, name, array, tuple(variables[name].shape))
+    if not np.isfinite(array).all():
+      raise ValueError(
+        f"{name} in {path} holds numbers that are not finite; the file is of "
+        "no use."
+      )
   for name, array in arrays.items():
     variables[name].assign(array.astype(np.float32))
   return card
@@ -150,27 +159,6 @@ def _to_half(array, name):
       "network cannot be saved."
     )
   return half
-
-
-def _read(path):
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      return {name: file[name] for name in file.files}
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-    raise ValueError(f"{path} is no readable .npz ({error}).") from error
-
-
-def _check(path, name, array, wanted):
-  if array.shape != wanted or array.dtype != _DTYPE:
-    raise ValueError(
-      f"{name} in {path} is {array.dtype} {array.shape}, but "
-      f"{np.dtype(_DTYPE)} {wanted} is wanted; it belongs to another network."
-    )
-  if not np.isfinite(array).all():
-    raise ValueError(
-      f"{name} in {path} holds numbers that are not finite; the file is of no "
-      "use."
-    )
 
 
 def _digest(path):

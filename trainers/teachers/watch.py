@@ -9,8 +9,8 @@ actions. All of them start from the same screen. --policies films others.
 
 import dataclasses
 import glob
-import json
 import os
+import sys
 import typing
 
 import av
@@ -19,6 +19,7 @@ import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
 from data import atari
+from sobolev_tf.export import weights
 from sobolev_tf.networks.atari import frames_to_input
 from trainers.lifecycle import command_line
 from trainers.lifecycle.command_line import CommandError, setting
@@ -243,10 +244,25 @@ def read_policies(config, game):
 
 
 def _name(card):
-  distilled = card.get("distilled")
-  if not distilled:
+  lesson = _lesson(card)
+  if lesson is None:
     return card["kind"]
-  return f"{distilled['method']} student, {distilled['percentage']:g} %"
+  return f"{lesson['method']} student, {lesson['percentage']:g} %"
+
+
+def _lesson(card):
+  """What a student's card says of its training; None if it says nothing."""
+  found = card.get("distilled")
+  wanted = {
+    "game": str,
+    "method": str,
+    "percentage": (int, float),
+    "seed": int,
+  }
+  is_whole = isinstance(found, dict) and all(
+    isinstance(found.get(name), kind) for name, kind in wanted.items()
+  )
+  return found if is_whole else None
 
 
 def find_student(config, method):
@@ -256,15 +272,18 @@ def find_student(config, method):
     CommandError: there is none.
   """
   found = []
-  pattern = os.path.join(config.students, "**", "student.json")
+  pattern = os.path.join(glob.escape(config.students), "**", "student.npz")
   for path in sorted(glob.glob(pattern, recursive=True)):
-    with open(path, encoding="utf-8") as file:
-      distilled = json.load(file).get("distilled", {})
+    try:
+      lesson = _lesson(weights.load_card(path))
+    except (ValueError, OSError) as error:
+      print(f"Passed over: {error}", file=sys.stderr)
+      continue
     wanted = (config.game, method, config.percentage)
-    if wanted == tuple(
-      distilled.get(name) for name in ("game", "method", "percentage")
+    if lesson and wanted == tuple(
+      lesson[name] for name in ("game", "method", "percentage")
     ):
-      found.append((distilled["seed"], path.removesuffix(".json") + ".npz"))
+      found.append((lesson["seed"], path))
   if not found:
     raise CommandError(
       f"there is no {method} student of {config.game} from "

@@ -106,7 +106,7 @@ def test_a_pickle_inside_is_not_opened(path):
     arrays["conv_1/w"] = np.array([{"a": 1}], dtype=object)
 
   rewrite(path, change)
-  refused(path, "no readable .npz")
+  refused(path, "conv_1/w in .* is object")
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,47 @@ def test_cards_that_are_no_policys_are_refused(path):
   refused(path, "no JSON object")
   pathlib.Path(weights.card_path(str(path))).write_text("{")
   refused(path, "not valid JSON")
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    {"kind": ["teacher"]},
+    {"kind": {}},
+    {"kind": 3},
+    {"game": ["pong"]},
+    {"game": None},
+    {"action_names": "NOOP"},
+    {"action_names": 4},
+    {"action_names": [1, 2, 3, 4]},
+    {"action_names": [["NOOP"]] * 4},
+    {"action_names": []},
+  ],
+)
+def test_cards_with_other_things_than_names_are_refused(path, changes):
+  edit_card(path, **changes)
+  refused(path, "no card of a policy")
+
+
+def test_cards_without_end_are_refused(path):
+  edit_card(path, action_names=["NOOP"] * 1_001)
+  refused(path, "names 1001 actions")
+  edit_card(path, action_names=["NOOP"] * 200_000)
+  refused(path, "but a card has 1,000,000 at most")
+  pathlib.Path(weights.card_path(str(path))).write_text("[" * 500_000)
+  refused(path, "not valid JSON")
+
+
+def test_cards_with_another_hash_than_text_are_refused(path):
+  for odd in (None, 3, ["a"], {}):
+    edit_card(path, sha256=odd)
+    refused(path, "sha256 differs")
+
+
+def test_a_huge_file_is_refused_before_its_hash(path):
+  with open(path, "ab") as file:
+    file.truncate(10**12)  # sparse: it takes no room
+  refused(path, "has 1,000,000,000,000 bytes")
 
 
 def test_what_cannot_be_kept_is_not_written(tmp_path, teacher):
