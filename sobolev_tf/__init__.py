@@ -3,7 +3,7 @@
 Rebuilds "Sobolev Training for Neural Networks" (Czarnecki et al., 2017).
 """
 
-from sobolev_tf import distillation, export, synthetic_gradients, theory
+from sobolev_tf import distillation, synthetic_gradients, theory
 from sobolev_tf.derivatives import (
   FiniteDifferences,
   derivatives,
@@ -17,6 +17,9 @@ from sobolev_tf.derivatives import (
   sobolev_distance,
   sobolev_norm,
 )
+
+# The function; the package of this name is `sobolev_tf.export` to `import`.
+from sobolev_tf.export import export
 from sobolev_tf.labels import (
   DerivativeCheck,
   check_derivatives,

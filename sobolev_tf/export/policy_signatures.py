@@ -17,13 +17,12 @@ card of the policy, with the names of its actions, lies in DIR/assets.
 """
 
 import argparse
-import os
-import shutil
 import sys
 
 import tensorflow as tf
 
 from sobolev_tf.distillation.objective import projected_policy_gradient
+from sobolev_tf.export.folders import new_folder
 from sobolev_tf.export.policies import load_policy
 from sobolev_tf.export.weights import card_path
 from sobolev_tf.networks.atari import INPUT_SHAPE, frames_to_input
@@ -96,24 +95,9 @@ def export_policy(checkpoint, folder):
       something already or cannot be written.
   """
   network, _ = load_policy(checkpoint)
-  folder = os.path.normpath(folder)
-  partial = folder + ".partial"
-  try:
-    if os.path.lexists(folder) and (
-      not os.path.isdir(folder) or os.listdir(folder)
-    ):
-      raise ValueError(
-        f"{folder} exists already and is not empty; name another folder."
-      )
-    shutil.rmtree(partial, ignore_errors=True)  # what an interrupted call left
-    os.makedirs(partial)
+  with new_folder(folder) as partial:
     policy = ExportedPolicy(network, card_path(checkpoint))
     tf.saved_model.save(policy, partial, signatures=policy.signatures)
-    os.replace(partial, folder)
-  except OSError as error:
-    raise ValueError(
-      f"{folder} cannot be written ({error.strerror}); name another folder."
-    ) from error
 
 
 def main(arguments=None):
