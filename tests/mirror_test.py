@@ -36,6 +36,9 @@ EXERCISED_BY = {
   "sobolev_tf/derivatives/taylor_rules/": (
     "sobolev_tf/derivatives/taylor_test.py"
   ),
+  "sobolev_tf/export/folders.py": (
+    "sobolev_tf/export/policy_signatures_test.py"
+  ),
   "sobolev_tf/export/weights.py": "sobolev_tf/export/policies_test.py",
   "sobolev_tf/labels/faults.py": "sobolev_tf/labels/checks_test.py",
   "sobolev_tf/networks/batch_norm.py": "sobolev_tf/networks/cifar10_test.py",
