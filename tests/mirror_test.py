@@ -36,9 +36,7 @@ EXERCISED_BY = {
   "sobolev_tf/derivatives/taylor_rules/": (
     "sobolev_tf/derivatives/taylor_test.py"
   ),
-  "sobolev_tf/export/folders.py": (
-    "sobolev_tf/export/policy_signatures_test.py"
-  ),
+  "sobolev_tf/export/folders.py": "sobolev_tf/export/policy_signatures_test.py",
   "sobolev_tf/export/weights.py": "sobolev_tf/export/policies_test.py",
   "sobolev_tf/labels/faults.py": "sobolev_tf/labels/checks_test.py",
   "sobolev_tf/networks/batch_norm.py": "sobolev_tf/networks/cifar10_test.py",
@@ -78,7 +76,6 @@ EXERCISED_BY = {
   "trainers/parameter_server/worker_batches.py": (
     "trainers/parameter_server/learner_test.py"
   ),
-  "trainers/redraw.py": "trainers/lifecycle/report_test.py",
   "trainers/regression/figures.py": "trainers/regression/report_test.py",
   "trainers/regression/learner.py": "trainers/regression/train_test.py",
   "trainers/synthetic_gradients/config.py": (
