@@ -8,6 +8,7 @@ import textwrap
 import keras
 import numpy as np
 import pytest
+import sphinx.cmd.build
 import tensorflow as tf
 
 import sobolev_tf
@@ -30,12 +31,24 @@ def pages():
           yield place, ast.get_docstring(node) or "", NAMES
 
 
+def blocks(text):
+  """The blocks of Python in a text."""
+  found = re.findall(r"^( *)```python\n(.*?)^ *```", text, re.M | re.S)
+  return [textwrap.dedent(code) for _, code in found]
+
+
 def examples():
-  """Yields a pytest parameter for each block of Python."""
+  """Yields a pytest parameter for each block of Python.
+
+  The blocks of one page of docs/ follow from each other and are one.
+  """
   for place, text, names in pages():
-    blocks = re.findall(r"^( *)```python\n(.*?)^ *```", text, re.M | re.S)
-    for number, (_, code) in enumerate(blocks):
-      yield pytest.param(textwrap.dedent(code), names, id=f"{place} {number}")
+    for number, code in enumerate(blocks(text)):
+      yield pytest.param(code, names, id=f"{place} {number}")
+  for path in sorted((ROOT / "docs").glob("*.md")):
+    if blocks(path.read_text()):
+      code = "\n".join(blocks(path.read_text()))
+      yield pytest.param(code, {}, id=f"docs/{path.name}")
 
 
 @pytest.mark.parametrize(("code", "names"), examples())
@@ -50,3 +63,10 @@ def test_readme_has_an_example():
   places = [parameter.id for parameter in examples()]
   assert any(place.startswith("README.md") for place in places)
   assert any(place.startswith("sobolev_tf/") for place in places)
+
+
+def test_the_pages_of_docs_build_without_a_warning(tmp_path):
+  arguments = ["-W", "-q", "-b", "html", str(ROOT / "docs"), str(tmp_path)]
+  assert sphinx.cmd.build.build_main(arguments) == 0
+  assert "DistillationModel" in (tmp_path / "api.html").read_text()
+  assert "Styblinski" in (tmp_path / "paper.html").read_text()
