@@ -2,7 +2,7 @@
 
 The teacher balances CartPole with a controller that was written by hand; any
 callable of TensorFlow operations may teach. The student is a small network that
-sees 60 states and no reward.
+sees 30 states and no reward.
 """
 
 import pathlib
@@ -15,13 +15,13 @@ import tensorflow as tf
 
 import sobolev_tf
 
-GAINS = tf.constant([[0.5], [1.0], [12.0], [2.5]])
-
 
 def teacher(s):
   """Logits [B, 2] of pushing left and right at states [B, 4]."""
-  push = 3 * tf.tanh(tf.matmul(s, GAINS))
-  return tf.concat([-push, push], axis=1)
+  place, speed, angle, turning = tf.unstack(s, axis=1)
+  lean = 0.15 * tf.sin(3 * place) - 0.05 * speed  # the angle to hold
+  push = 2 * tf.tanh(6 * (angle - lean) + 1.2 * turning + 0.3 * place)
+  return tf.stack([-push, push], axis=1)
 
 
 def play(policy, seed, noise=0.0):
@@ -44,22 +44,25 @@ def play(policy, seed, noise=0.0):
 games = [play(teacher, seed, noise=0.3)[0] for seed in range(4)]
 states = np.concatenate(games).astype("float32")
 states = np.random.default_rng(0).permutation(states)
-train, test = states[:60], states[60:]
+train, test = states[:30], states[30:]
 
 results = {}
-for name, alpha in (("probabilities alone", 0), ("and gradients", 0.1)):
+for name, alpha in (("probabilities alone", 0), ("and gradients", 0.03)):
   keras.utils.set_random_seed(0)
   dense = keras.layers.Dense
-  student = keras.Sequential([dense(32, "tanh"), dense(2)])
-  model = sobolev_tf.distillation.DistillationModel(student, teacher, alpha)
-  model.compile(keras.optimizers.Adam(1e-2))
-  model.fit(tf.data.Dataset.from_tensors(train).repeat(600), verbose=0)
+  student = keras.Sequential([dense(32, "tanh"), dense(32, "tanh"), dense(2)])
+  model = sobolev_tf.distillation.DistillationModel(
+    student, teacher, alpha, num_projections=2
+  )
+  rate = keras.optimizers.schedules.CosineDecay(1e-2, 1500)
+  model.compile(keras.optimizers.Adam(rate))
+  model.fit(tf.data.Dataset.from_tensors(train).repeat(1500), verbose=0)
   results[name] = model.evaluate(test, verbose=0, return_dict=True)
   results[name]["score"] = play(student, 100)[1]
   print(name, results[name])
 kl = {name: result["kl"] for name, result in results.items()}
 assert kl["and gradients"] < 0.7 * kl["probabilities alone"], kl
-assert results["and gradients"]["score"] > 200, results
+assert results["and gradients"]["score"] > 100, results
 
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
 for axis, measure, title in zip(

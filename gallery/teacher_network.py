@@ -14,12 +14,17 @@ import sobolev_tf
 
 rng = np.random.default_rng(0)
 dense = keras.layers.Dense
-keras.utils.set_random_seed(1)
-teacher = keras.Sequential([dense(256, "tanh"), dense(256, "tanh"), dense(1)])
+# Random weights stand for a trained network.
+draw = keras.initializers.RandomNormal(stddev=1.5, seed=1)
+narrow = keras.initializers.RandomNormal(stddev=0.05, seed=2)
+teacher = keras.Sequential(
+  [
+    dense(256, "tanh", kernel_initializer=draw, bias_initializer=draw),
+    dense(256, "tanh", kernel_initializer=narrow),
+    dense(1, kernel_initializer=draw),
+  ]
+)
 line = np.linspace(-3, 3, 400, dtype="float32")[:, np.newaxis]
-teacher.compile("adam", "mse")
-wave = np.sin(3 * line) * np.exp(-(line**2) / 4)
-teacher.fit(line, wave, epochs=60, batch_size=50, verbose=0)
 
 x = rng.uniform(-3, 3, [14, 1]).astype("float32")
 y, dy = sobolev_tf.targets_from_function(teacher, x)
@@ -35,7 +40,7 @@ for name, weight in (("values alone", 0), ("values and slopes", 1.0)):
   found[name] = model.predict(line, verbose=0)[:, 0]
   errors[name] = np.sqrt(np.mean((found[name] - truth) ** 2))
   print(f"{name}: RMSE to the teacher {errors[name]:.4f}")
-assert errors["values and slopes"] < 0.3 * errors["values alone"], errors
+assert errors["values and slopes"] < 0.5 * errors["values alone"], errors
 
 figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
 axis.plot(line, truth, "k", label="teacher, 66,561 weights")
