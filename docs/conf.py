@@ -90,7 +90,13 @@ def _on_docstring(app, what, name, thing, options, lines):
   lines[:] = list(_as_rst(lines))
 
 
+def _on_source(app, docname, content):
+  del app, docname
+  content[0] = _resolve(ROOT / "docs", content[0])
+
+
 def setup(app):
   """Registers what mends included files and docstrings."""
+  app.connect("source-read", _on_source)
   app.connect("include-read", _on_include)
   app.connect("autodoc-process-docstring", _on_docstring, priority=400)
