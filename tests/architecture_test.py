@@ -17,6 +17,7 @@ ALLOWED = {
   "trainers": {"trainers", "data", "sobolev_tf"},
   "benchmarks": {"benchmarks", "trainers", "data", "sobolev_tf"},
   "tests/acceptance": {"tests", "benchmarks", "trainers", "data"},
+  "tests/attack": {"tests", "benchmarks", "trainers", "data", "sobolev_tf"},
 }
 
 

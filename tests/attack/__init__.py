@@ -1,0 +1,1 @@
+"""An attack on trainers, runs, command lines, library and files."""

@@ -1,0 +1,63 @@
+"""The attack's short form; `./scripts/attack.sh` is the long one."""
+
+import os
+import pathlib
+import random
+import subprocess
+import sys
+
+import pytest
+
+from tests.attack import command_lines, commands, damages, judged
+from tests.attack.__main__ import KINDS, make_table
+
+ROOT = pathlib.Path(__file__).parents[2]
+SHORT = {"kills": 1, "damages": 5, "commands": 8, "calls": 40, "files": 5}
+
+
+@pytest.mark.slow
+def test_a_short_attack_leaves_nothing_silent_broken_or_hanging(tmp_path):
+  # In a process of its own: it forks, which one that has computed must not.
+  flags = [f"--{kind}={count}" for kind, count in SHORT.items()]
+  result = subprocess.run(
+    [sys.executable, "-m", "tests.attack", *flags, f"--output={tmp_path}"],
+    cwd=ROOT,
+    env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1"},
+    capture_output=True,
+    text=True,
+    timeout=600,
+  )
+  assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+  table = (tmp_path / "attack.md").read_text()
+  for kind, count in SHORT.items():
+    assert f"| {kind} | {count} | " in table
+    assert table.split(f"| {kind} |")[1].split("\n")[0].endswith("0 | 0 | 0 |")
+
+
+def test_there_is_as_much_nonsense_as_is_asked_for():
+  lines = [
+    (name, flag)
+    for name, trainer in commands.TRAINERS.items()
+    for flag in command_lines.nonsense(trainer.Config)
+  ]
+  assert len(set(lines)) == len(lines) >= KINDS["commands"][0]
+
+
+def test_every_damage_changes_a_file_and_hangs_on_the_seed_alone():
+  content = b'{"step": 10, "loss": 0.25}\n'
+  for name, damage in damages.DAMAGES.items():
+    one, other = (damage(content, random.Random(3)) for _ in range(2))
+    assert one == other != content, name
+
+
+def test_the_table_counts_and_lists():
+  cases = {
+    "kills": [judged.Case("a", "right", ""), judged.Case("b", "hang", "")],
+    "calls": [judged.Case("c", "clear", "")],
+  }
+  table = make_table(cases).splitlines()
+  assert table[2:4] == [
+    "| kills | 2 | 1 | 0 | 0 | 0 | 1 |",
+    "| calls | 1 | 0 | 1 | 0 | 0 | 0 |",
+  ]
+  assert table[-1] == "- kills: b: hang" and len(table) == 8
