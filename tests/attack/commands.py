@@ -4,13 +4,12 @@ import glob
 import os
 
 from data import atari_recordings
-from sobolev_tf.export import policies
 from trainers.distillation import train as distillation
-from trainers.lifecycle.command_line import run_main
+from trainers.lifecycle.command_line import CommandError, run_main
 from trainers.regression import report as regression_report
 from trainers.regression import train as regression
 from trainers.synthetic_gradients import train as synthetic_gradients
-from trainers.teachers import record
+from trainers.teachers import files, record
 from trainers.teachers import train as teachers
 
 TRAINERS = {
@@ -70,17 +69,17 @@ def open_recording(folder):
 
 
 def open_policy(path):
-  """A function that reads a policy."""
-  return _told(lambda: policies.load_policy(path))
+  """A function that reads a policy and looks its game up."""
+  return _told(lambda: files.load_network(path))
 
 
 def _told(function):
-  """The library's promise is a ValueError in one sentence."""
+  """What is promised is an error of one sentence."""
 
   def call():
     try:
       function()
-    except ValueError as error:
+    except (ValueError, CommandError) as error:
       print(f"error: {error}")
       raise SystemExit(2 if len(str(error).splitlines()) == 1 else 70) from None
 
