@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from benchmarks import timing
 from trainers.synthetic_gradients.config import PRESETS
-from trainers.synthetic_gradients.learner import Learner
+from trainers.synthetic_gradients.learner import SyntheticGradientLearner
 from trainers.synthetic_gradients.networks import METHODS
 
 _NUM_CLASSES = 1000
@@ -46,7 +46,7 @@ def measure(config, steps):
   """
   shape = (config.image_size, config.image_size, 3)
   strategy = tf.distribute.get_strategy()
-  learner = Learner(config, strategy, shape, _NUM_CLASSES)
+  learner = SyntheticGradientLearner(config, strategy, shape, _NUM_CLASSES)
   x = tf.random.stateless_normal([config.batch_size, *shape], [0, 1])
   y = tf.one_hot(np.arange(config.batch_size), _NUM_CLASSES)
   base = peak_bytes()

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from benchmarks import timing
 from sobolev_tf.synthetic_gradients import Target
-from trainers.synthetic_gradients.learner import Learner
+from trainers.synthetic_gradients.learner import SyntheticGradientLearner
 from trainers.synthetic_gradients.networks import METHODS, SUPERVISION
 from trainers.synthetic_gradients.train import PRESETS
 
@@ -98,7 +98,7 @@ def build_learner(method, targets, width, batch_size):
     width=width,
     batch_size=batch_size,
   )
-  return Learner(
+  return SyntheticGradientLearner(
     config, tf.distribute.get_strategy(), _IMAGE_SHAPE, _NUM_CLASSES
   )
 

@@ -27,9 +27,9 @@ import tensorflow as tf
 from benchmarks import timing
 from trainers.parameter_server import cluster, local_cluster, worker_batches
 from trainers.parameter_server import member as trainer
-from trainers.parameter_server.learner import AsynchronousLearner
+from trainers.parameter_server.learner import ParameterServerLearner
 from trainers.synthetic_gradients import config as table1_config
-from trainers.synthetic_gradients.learner import Learner
+from trainers.synthetic_gradients.learner import SyntheticGradientLearner
 from trainers.synthetic_gradients.served import ServedClassifier
 
 _WARM = 3  # rounds that are not counted
@@ -74,7 +74,7 @@ class Bench:
     self.learners = {}
     for updates in ("sync", "async"):
       config = dataclasses.replace(self.config, main_updates=updates)
-      self.learners[updates] = AsynchronousLearner(
+      self.learners[updates] = ParameterServerLearner(
         ServedClassifier(config), config, strategy, servers, settings
       )
     self._settings, self._strategy = settings, strategy
@@ -170,7 +170,7 @@ def time_alone(width, batch_size, rounds):
     table1_config.PRESETS["desk"], width=width, batch_size=batch_size
   )
   data = table1_config.build_data(config)
-  learner = Learner(
+  learner = SyntheticGradientLearner(
     config, tf.distribute.get_strategy(), data.image_shape, data.num_classes
   )
   for step in range(_WARM + rounds):

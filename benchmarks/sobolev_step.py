@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import rivals, timing
-from trainers.regression.learner import Learner
+from trainers.regression.learner import RegressionLearner
 
 _NUM_STEPS = 100
 _SEEDS = 5
@@ -44,7 +44,7 @@ def make_examples(num_points):
 
 def our_steps(examples, method, num_networks):
   """The trainer's own compiled step, on `num_networks` copies of the data."""
-  learner = Learner(
+  learner = RegressionLearner(
     method, range(num_networks), rivals.HIDDEN, rivals.LEARNING_RATE
   )
   data = [

@@ -2,8 +2,8 @@
 
 from sobolev_tf.distillation.model import DistillationModel
 from sobolev_tf.distillation.objective import (
+  DIRECTIONS,
   KL_DIRECTIONS,
-  ROWS,
   DistillationLoss,
   action_prediction_error,
   attention_transfer_loss,
@@ -18,7 +18,7 @@ __all__ = [
   "DistillationLoss",
   "DistillationModel",
   "KL_DIRECTIONS",
-  "ROWS",
+  "DIRECTIONS",
   "action_prediction_error",
   "attention_transfer_loss",
   "kl_divergence",

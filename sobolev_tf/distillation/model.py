@@ -45,7 +45,7 @@ class DistillationModel(NetworkModel):
     teacher: typing.Callable,
     alpha: float = 1.0,
     *,
-    rows: str = "sphere",
+    directions: str = "sphere",
     num_projections: int = 1,
     kl: str = "student_teacher",
     squared: bool = False,
@@ -67,7 +67,7 @@ class DistillationModel(NetworkModel):
         as they are given: states in 0..255 have gradients 255 times smaller
         than states in 0..1, and need an alpha as much larger. The number 0 is
         regular distillation, which differentiates nothing w.r.t. the states.
-      rows: "sphere" compares random projections (the paper), "argmax" the
+      directions: "sphere" compares random projections (the paper), "argmax" the
         log-probability of the teacher's most probable action.
       num_projections: directions per example on the sphere.
       kl: "student_teacher" (the paper) or "teacher_student".
@@ -83,10 +83,11 @@ class DistillationModel(NetworkModel):
     """
     if not 0 <= alpha < float("inf"):
       raise ValueError(f"alpha must be finite and not negative, not {alpha}.")
-    if rows not in objective.ROWS or num_projections < 1:
+    if directions not in objective.DIRECTIONS or num_projections < 1:
       raise ValueError(
-        f"rows must be one of {', '.join(objective.ROWS)} and num_projections "
-        f"at least 1, but they are {rows!r} and {num_projections}."
+        f"directions must be one of {', '.join(objective.DIRECTIONS)} and "
+        f"num_projections at least 1, but they are {directions!r} and "
+        f"{num_projections}."
       )
     if kl not in objective.KL_DIRECTIONS:
       raise ValueError(
@@ -100,7 +101,10 @@ class DistillationModel(NetworkModel):
       )
     super().__init__(student, **kwargs)
     self.alpha = alpha
-    self._directions = {"rows": rows, "num_projections": num_projections}
+    self._directions = {
+      "directions": directions,
+      "num_projections": num_projections,
+    }
     self._comparison = {"kl": kl, "squared": squared, "unit_norm": unit_norm}
     self._seed = seed
     # In a function, so that Keras does not take the teacher for a part of it.

@@ -15,7 +15,7 @@ from sobolev_tf.derivatives.nested_tapes import projected_derivatives
 from sobolev_tf.training.losses import SobolevLoss, safe_sqrt, sobolev_loss
 
 KL_DIRECTIONS = ("student_teacher", "teacher_student")
-ROWS = ("sphere", "argmax")
+DIRECTIONS = ("sphere", "argmax")
 
 
 class DistillationLoss(typing.NamedTuple):
@@ -118,13 +118,15 @@ def projected_policy_gradient(policy, s, directions):
   )
 
 
-def policy_directions(teacher_logits, seed, rows="sphere", num_projections=1):
+def policy_directions(
+  teacher_logits, seed, directions="sphere", num_projections=1
+):
   """The directions v in which log-policies are compared.
 
   Args:
     teacher_logits: `[B, A]`.
     seed: an integer, or a pair such as `(seed, step)`.
-    rows: `"sphere"`, uniform on the unit sphere of R^A (the paper), or
+    directions: `"sphere"`, uniform on the unit sphere of R^A (the paper), or
       `"argmax"`, the log-probability of the teacher's most probable action
       alone (Srinivas & Fleuret 2018), which needs no seed.
     num_projections: directions per example on the sphere.
@@ -133,16 +135,17 @@ def policy_directions(teacher_logits, seed, rows="sphere", num_projections=1):
     `[B, P, A]`; P is 1 for `"argmax"`.
 
   Raises:
-    ValueError: `rows` is unknown.
+    ValueError: `directions` is unknown.
   """
   teacher_logits = tf.convert_to_tensor(teacher_logits)
   count, dtype = teacher_logits.shape[1], teacher_logits.dtype
-  if rows == "argmax":
+  if directions == "argmax":
     best = tf.argmax(teacher_logits, axis=1)
     return tf.one_hot(best, count, dtype=dtype)[:, tf.newaxis]
-  if rows != "sphere":
+  if directions != "sphere":
     raise ValueError(
-      f"rows must be one of {', '.join(ROWS)}, but it is {rows!r}."
+      f"directions must be one of {', '.join(DIRECTIONS)}, but it is "
+      f"{directions!r}."
     )
   # Each direction is a vector of length 1 by itself.
   shape = [tf.shape(teacher_logits)[0] * num_projections, count]

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from sobolev_tf.distillation.objective import KL_DIRECTIONS, ROWS
+from sobolev_tf.distillation.objective import DIRECTIONS, KL_DIRECTIONS
 from trainers.lifecycle.command_line import LARGEST_RATE, setting
 
 METHODS = ("regular", "sobolev", "noise", "attention")
@@ -74,12 +74,12 @@ class Config:
     only=_SOBOLEV,
     sweep=True,
   )
-  rows: str = setting(
+  directions: str = setting(
     "sphere",
     "directions of the gradients: random on the unit sphere, "
     "or the teacher's most probable action alone",
     "§4.2; argmax after Srinivas & Fleuret",
-    choices=ROWS,
+    choices=DIRECTIONS,
     only=_SOBOLEV,
     sweep=True,
   )
@@ -192,7 +192,7 @@ def columns(config):
 
 
 # Settings that make a row of its own when they are not the paper's.
-_VARIANTS = ("kl", "norm", "rows", "unit_norm", "num_projections")
+_VARIANTS = ("kl", "norm", "directions", "unit_norm", "num_projections")
 
 
 def variant(config):

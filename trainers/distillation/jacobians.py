@@ -66,22 +66,22 @@ class Cache:
   def __init__(self):
     self._key = self._jacobians = None
 
-  def get(self, lessons, most):
+  def get(self, examples, most):
     """The `TeacherJacobians` of a run's training frames, if they are small.
 
     None where they take too much memory.
 
     Args:
-      lessons: a `Lessons`.
+      examples: a `TeacherExamples`.
       most: GiB that they may take.
     """
-    if size(len(lessons.train), lessons.game.num_actions) > most:
+    if size(len(examples.train), examples.game.num_actions) > most:
       return None
-    key = lessons.teacher, lessons.recording, len(lessons.train)
+    key = examples.teacher, examples.recording, len(examples.train)
     if self._key != key:
       self._key = self._jacobians = None  # never two of them in memory
-      frames, _ = lessons.frames(lessons.train)
-      self._jacobians = TeacherJacobians(lessons.teacher, frames)
+      frames, _ = examples.frames(examples.train)
+      self._jacobians = TeacherJacobians(examples.teacher, frames)
       self._key = key
     return self._jacobians
 

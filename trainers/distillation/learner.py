@@ -19,7 +19,7 @@ from trainers.lifecycle.guard import Guard, size_of
 _TEST_SEED = 0x50B01E5  # far from any seed that a person would choose
 
 
-class Learner:
+class DistillationLearner:
   """Student, optimizer and compiled steps.
 
   Attributes:

@@ -26,7 +26,7 @@ class Objective(typing.NamedTuple):
   alpha: float
   kl: str
   norm: str
-  rows: str
+  directions: str
   unit_norm: bool
   num_projections: int
   noise: float
@@ -43,7 +43,7 @@ class Objective(typing.NamedTuple):
       self.method == "sobolev" and self.alpha
     )
 
-  def directions(self, teacher_logits, seed):
+  def draw_directions(self, teacher_logits, seed):
     """The directions in which log-policies are compared.
 
     Args:
@@ -53,8 +53,10 @@ class Objective(typing.NamedTuple):
     Returns:
       `[B, P, A]`.
     """
-    rows = "argmax" if self.method == "attention" else self.rows
-    return policy_directions(teacher_logits, seed, rows, self.num_projections)
+    directions = "argmax" if self.method == "attention" else self.directions
+    return policy_directions(
+      teacher_logits, seed, directions, self.num_projections
+    )
 
   def gradients(
     self, student, teacher, frames, teacher_logits, seed, projection=None
@@ -79,7 +81,7 @@ class Objective(typing.NamedTuple):
     if self.compares_gradients:
       x = frames_to_blocks(frames)
       if projection is None:
-        v = self.directions(teacher_logits, seed)
+        v = self.draw_directions(teacher_logits, seed)
         _, teacher_gradient = projected_policy_gradient(
           teacher.from_blocks, x, v
         )

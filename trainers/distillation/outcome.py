@@ -13,37 +13,37 @@ from trainers.teachers import scores as game_scores
 _GRADIENT_FRAMES = 200  # the gradients of more would need much memory
 
 
-def evaluate(config, learner, lessons):
+def evaluate(config, learner, examples):
   """Both measures on the held-out frames, by name."""
-  values = learner.evaluate(lessons.held_out_batches())
+  values = learner.evaluate(examples.held_out_batches())
   return dict(zip(measures(config), values, strict=True))
 
 
-def conclude(config, learner, lessons, check=lambda: None):
+def conclude(config, learner, examples, check=lambda: None):
   """Everything that is measured once, at the end of a run.
 
   `check` is called now and then and may raise, to stop.
   """
-  count = min(_GRADIENT_FRAMES, len(lessons.held_out))
-  spread = np.linspace(0, len(lessons.held_out) - 1, count).astype(int)
-  frames = lessons.frames(lessons.held_out[spread])
+  count = min(_GRADIENT_FRAMES, len(examples.held_out))
+  spread = np.linspace(0, len(examples.held_out) - 1, count).astype(int)
+  frames = examples.frames(examples.held_out[spread])
   return {
-    **evaluate(config, learner, lessons),
+    **evaluate(config, learner, examples),
     **learner.compare_gradients(*frames),
-    **lessons.baselines()._asdict(),
-    "num_train": len(lessons.train),
-    "num_held_out": len(lessons.held_out),
-    **play_student(config, learner, lessons, check),
+    **examples.baselines()._asdict(),
+    "num_train": len(examples.train),
+    "num_held_out": len(examples.held_out),
+    **play_student(config, learner, examples, check),
   }
 
 
-def play_student(config, learner, lessons, check=lambda: None):
+def play_student(config, learner, examples, check=lambda: None):
   """Plays episodes with the student.
 
   Args:
     config: settings with the fields of `config.Config`.
-    learner: its `Learner`.
-    lessons: its `Lessons`.
+    learner: its `DistillationLearner`.
+    examples: its `TeacherExamples`.
     check: function that is called at every step and may raise, to stop.
 
   Returns:
@@ -54,10 +54,10 @@ def play_student(config, learner, lessons, check=lambda: None):
   Raises:
     CommandError: a score is not finite.
   """
-  known = lessons.card.get("scores", {})
+  known = examples.card.get("scores", {})
   found = game_scores.play_both_ways(
     learner.student,
-    lessons.game,
+    examples.game,
     config.num_score_episodes,
     config.seed,
     check,
@@ -69,7 +69,7 @@ def play_student(config, learner, lessons, check=lambda: None):
   return result
 
 
-def finish_student(this_run, learner, lessons):
+def finish_student(this_run, learner, examples):
   """Writes the student as it is exported, watched and played.
 
   Returns:
@@ -78,10 +78,10 @@ def finish_student(this_run, learner, lessons):
   config = this_run.config
   # The student is what its file holds: the result is that one's.
   weights.round_weights(learner.student)
-  result = conclude(config, learner, lessons, this_run.raise_if_stopping)
+  result = conclude(config, learner, examples, this_run.raise_if_stopping)
   card = {
     "game": config.game,
-    "action_names": list(lessons.game.actions),
+    "action_names": list(examples.game.actions),
     "distilled": dataclasses.asdict(config),
     "result": result,
   }

@@ -13,8 +13,8 @@ from sobolev_tf.networks.atari import INPUT_SHAPE, StudentNetwork
 from sobolev_tf.training.optimizers import SharedAdam
 from trainers.distillation import config as distillation_config
 from trainers.distillation import outcome
-from trainers.distillation.learner import Learner
-from trainers.distillation.lessons import Lessons
+from trainers.distillation.examples import TeacherExamples
+from trainers.distillation.learner import DistillationLearner
 from trainers.distillation.objective import Objective
 from trainers.lifecycle.command_line import setting
 from trainers.lifecycle.served import Served, Share, main_updates_setting
@@ -53,7 +53,7 @@ class ServedStudent(Served):
   Attributes:
     student: the `StudentNetwork` on the servers.
     main_optimizer: Adam, on the servers.
-    local: the chief's `Learner`.
+    local: the chief's `DistillationLearner`.
   """
 
   config_class = Config
@@ -74,7 +74,7 @@ class ServedStudent(Served):
       CommandError: the recording or the teacher are missing or do not fit.
     """
     self._config = config
-    self._lessons = Lessons(config)
+    self._examples = TeacherExamples(config)
     self._objective = Objective.of(config)
     self._size = config.batch_size // config.num_replicas
     self.student = self.main_optimizer = self.local = None
@@ -93,19 +93,19 @@ class ServedStudent(Served):
     """The arrays of a share: frames and the teacher's logits."""
     step, share = divmod(index, self._config.num_replicas)
     first = share * self._size
-    return self._lessons.training_batch(step, slice(first, first + self._size))
+    return self._examples.training_batch(step, slice(first, first + self._size))
 
   def build_local(self):
     """Makes the chief's copy; call it where no strategy is in scope."""
-    lessons, config = self._lessons, self._config
-    self.local = Learner(
-      self._objective, lessons.teacher, lessons.game.num_actions
+    examples, config = self._examples, self._config
+    self.local = DistillationLearner(
+      self._objective, examples.teacher, examples.game.num_actions
     )
     self.local.reset(config.seed, config.learning_rate)
 
   def build_served(self):
     """Makes the variables on the servers; call it in the strategy's scope."""
-    self.student = StudentNetwork(self._lessons.game.num_actions)
+    self.student = StudentNetwork(self._examples.game.num_actions)
     self.main_optimizer = SharedAdam()
     self.main_optimizer.build(self.main_variables)
 
@@ -122,7 +122,7 @@ class ServedStudent(Served):
   @property
   def share_specs(self):
     """`tf.TensorSpec`s of the two arrays of a share."""
-    shapes = INPUT_SHAPE, (self._lessons.game.num_actions,)
+    shapes = INPUT_SHAPE, (self._examples.game.num_actions,)
     return [
       tf.TensorSpec([self._size, *shape], dtype)
       for shape, dtype in zip(shapes, self.share_dtypes, strict=True)
@@ -132,7 +132,7 @@ class ServedStudent(Served):
     """What a worker computes on a share: a `Share`."""
     seed = tf.stack([self._config.seed, tf.cast(index, tf.int32)])
     gradients, parts = self._objective.gradients(
-      self.student, self._lessons.teacher, x, y, seed
+      self.student, self._examples.teacher, x, y, seed
     )
     values = parts.divergence, parts.gradient_distance
     measures = {
@@ -169,10 +169,10 @@ class ServedStudent(Served):
   def test(self, step):
     """Tests the chief's copy: both measures of Figure 4, twice."""
     del step
-    result = outcome.evaluate(self._config, self.local, self._lessons)
+    result = outcome.evaluate(self._config, self.local, self._examples)
     return result, result
 
   def conclude(self, this_run, result):
     """Writes student.npz; returns what was measured of it."""
     del result  # of the weights before they were rounded
-    return outcome.finish_student(this_run, self.local, self._lessons)
+    return outcome.finish_student(this_run, self.local, self._examples)

@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from trainers.distillation.config import PRESETS, Config, columns
+from trainers.distillation.examples import TeacherExamples
 from trainers.distillation.jacobians import Cache
-from trainers.distillation.learner import Learner
-from trainers.distillation.lessons import Lessons
+from trainers.distillation.learner import DistillationLearner
 from trainers.distillation.objective import Objective
 from trainers.distillation.outcome import describe, evaluate, finish_student
 from trainers.distillation.search import SETTINGS, apply_choice, read_choice
@@ -30,39 +30,39 @@ _jacobians = Cache()
 _learners = Pool(most=1)
 
 
-def build_learner(config, lessons):
-  """An untrained `Learner`, which nobody else has."""
-  learner = Learner(*_kind(config, lessons))
+def build_learner(config, examples):
+  """An untrained `DistillationLearner`, which nobody else has."""
+  learner = DistillationLearner(*_kind(config, examples))
   learner.reset(config.seed, config.learning_rate)
   return learner
 
 
-def _kind(config, lessons):
-  """What the compiled steps of a `Learner` depend on."""
-  return Objective.of(config), lessons.teacher, lessons.game.num_actions
+def _kind(config, examples):
+  """What the compiled steps of a `DistillationLearner` depend on."""
+  return Objective.of(config), examples.teacher, examples.game.num_actions
 
 
-def training_batches(config, lessons, first, last):
-  """Yields what `Learner.train_step` takes, from the step `first` on.
+def training_batches(config, examples, first, last):
+  """Yields what the learner's `train_step` takes, from the step `first` on.
 
   Frames are read ahead.
   """
 
   def read(step):
-    rows = lessons.training_rows(int(step))
-    return rows, *lessons.frames(lessons.train[rows])
+    rows = examples.training_rows(int(step))
+    return rows, *examples.frames(examples.train[rows])
 
   def load(step):
     rows, frames, logits = tf.numpy_function(
       read, [step], [tf.int64, tf.uint8, tf.float32]
     )
     frames = tf.ensure_shape(frames, [None, 84, 84, 4])
-    logits = tf.ensure_shape(logits, [None, lessons.game.num_actions])
+    logits = tf.ensure_shape(logits, [None, examples.game.num_actions])
     return rows, frames, logits
 
   objective, jacobians = Objective.of(config), None
   if objective.compares_gradients:
-    jacobians = _jacobians.get(lessons, config.jacobian_gib)
+    jacobians = _jacobians.get(examples, config.jacobian_gib)
   batches = tf.data.Dataset.range(first, last).map(load).prefetch(2)
   steps = range(first, last)
   for step, (rows, frames, logits) in zip(steps, batches, strict=True):
@@ -70,7 +70,7 @@ def training_batches(config, lessons, first, last):
     if jacobians is None:
       yield frames, logits, seed
     else:
-      v = objective.directions(logits, seed)
+      v = objective.draw_directions(logits, seed)
       gradient = tf.constant(jacobians.project(rows.numpy(), v.numpy()))
       yield frames, logits, seed, (v, gradient)
 
@@ -90,24 +90,26 @@ def train(config, workdir):
     run.Stopped: a signal arrived; the state is saved.
     run.NotFinite: the loss was not finite; the state before is saved.
   """
-  lessons = Lessons(config)
+  examples = TeacherExamples(config)
   with run.open_run(workdir, config, columns(config)) as this_run:
-    _claim_teacher(this_run, lessons.card["sha256"])
+    _claim_teacher(this_run, examples.card["sha256"])
     if this_run.finished:
       this_run.say("This run is finished already.")
       return this_run.result
-    with _learners.borrow(Learner, *_kind(config, lessons)) as learner:
+    with _learners.borrow(
+      DistillationLearner, *_kind(config, examples)
+    ) as learner:
       learner.reset(config.seed, config.learning_rate)
-      _train(this_run, learner, lessons)
-      result = finish_student(this_run, learner, lessons)
+      _train(this_run, learner, examples)
+      result = finish_student(this_run, learner, examples)
     this_run.finish(result)
     return result
 
 
-def _train(this_run, learner, lessons):
+def _train(this_run, learner, examples):
   config, objects = this_run.config, learner.trackables()
   step = this_run.restore(objects)
-  batches = training_batches(config, lessons, step, config.num_steps)
+  batches = training_batches(config, examples, step, config.num_steps)
 
   def advance(first, last):
     made = []
@@ -124,7 +126,7 @@ def _train(this_run, learner, lessons):
       # Regular distillation compares no gradients: its column stays empty.
       "train_gradient_distance": "" if distance is None else float(distance),
     }
-    this_run.log(step, {**row, **evaluate(config, learner, lessons)})
+    this_run.log(step, {**row, **evaluate(config, learner, examples)})
 
   loop.train(
     this_run,

@@ -74,7 +74,7 @@ class Chief:
 
     Args:
       this_run: the `run.Run`.
-      learner: an `AsynchronousLearner`.
+      learner: a `ParameterServerLearner`.
       columns: names of the numbers in metrics.csv.
       members: a `cluster.Cluster`.
       patience: seconds without any progress after which everybody is lost.

@@ -22,7 +22,7 @@ from trainers.parameter_server import worker_batches
 from trainers.parameter_server.ledger import Ledger
 
 
-class AsynchronousLearner:
+class ParameterServerLearner:
   """Variables and counters on the servers, and the worker's step.
 
   Attributes:

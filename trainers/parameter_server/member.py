@@ -30,7 +30,7 @@ from trainers.parameter_server.chief import (
   Lost,
   named_failures,
 )
-from trainers.parameter_server.learner import AsynchronousLearner
+from trainers.parameter_server.learner import ParameterServerLearner
 from trainers.synthetic_gradients.served import ServedClassifier
 
 EXPERIMENTS = {
@@ -108,7 +108,7 @@ def _connect(this_run, experiment, members, patience, watchdog):
   if missing:
     raise Lost(f"{', '.join(missing)} did not come within {patience:.0f} s")
   strategy = cluster.connect(members)
-  learner = AsynchronousLearner(
+  learner = ParameterServerLearner(
     EXPERIMENTS[experiment](config),
     config,
     strategy,

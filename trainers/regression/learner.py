@@ -10,7 +10,7 @@ from trainers.lifecycle.guard import size_of
 METHODS = ("regular", "sobolev")
 
 
-class Learner:
+class RegressionLearner:
   """Networks of several seeds, their optimizer and the compiled step."""
 
   def __init__(

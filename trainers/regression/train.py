@@ -19,7 +19,7 @@ from trainers.lifecycle import command_line, loop, run
 from trainers.lifecycle.command_line import LARGEST_RATE, setting
 from trainers.lifecycle.pool import Pool
 from trainers.regression import figures
-from trainers.regression.learner import METHODS, Learner
+from trainers.regression.learner import METHODS, RegressionLearner
 
 COLUMNS = (
   "train_loss",
@@ -150,7 +150,7 @@ class Examples(typing.NamedTuple):
   dy: np.ndarray
 
 
-class Scaling(typing.NamedTuple):
+class ExampleScaling(typing.NamedTuple):
   """Per network: `x = x_mean + x_scale * z`, likewise y; each `[S, 1, ...]`."""
 
   x_mean: np.ndarray
@@ -163,18 +163,18 @@ _learners = Pool(most=8)  # the kinds of a sweep
 
 
 def build_learner(config):
-  """An untrained `Learner`, which nobody else has."""
+  """An untrained `RegressionLearner`, which nobody else has."""
   learner = _make_learner(*_kind(config))
   learner.reset(config.seed)
   return learner
 
 
 def _make_learner(method, num_seeds, *settings):
-  return Learner(method, range(num_seeds), *settings)
+  return RegressionLearner(method, range(num_seeds), *settings)
 
 
 def _kind(config):
-  """What the compiled steps of a `Learner` depend on."""
+  """What the compiled steps of a `RegressionLearner` depend on."""
   return (
     config.method,
     len(config.seed),
@@ -210,8 +210,10 @@ def build_scaling(config, examples):
   if config.scaling == "none":
     count = len(config.seed)
     zero, one = np.zeros([count, 1, 1]), np.ones([count, 1, 1])
-    return Scaling(np.zeros([count, 1, 2]), np.ones([count, 1, 2]), zero, one)
-  return Scaling(
+    return ExampleScaling(
+      np.zeros([count, 1, 2]), np.ones([count, 1, 2]), zero, one
+    )
+  return ExampleScaling(
     *_moments(examples.x),
     *_moments(examples.y),
   )
@@ -265,8 +267,8 @@ def evaluate(learner, scaling, test_set):
   """Test errors in the function's own units.
 
   Args:
-    learner: a `Learner`.
-    scaling: its `Scaling`.
+    learner: a `RegressionLearner`.
+    scaling: its `ExampleScaling`.
     test_set: x `[N, 2]`, y `[N, 1]`, dy `[N, 1, 2]`.
 
   Returns:
@@ -389,7 +391,7 @@ def load_networks(workdir, config):
     config: its `Config`.
 
   Returns:
-    A `Learner` with the weights, and its `Scaling`.
+    A `RegressionLearner` with the weights, and its `ExampleScaling`.
   """
   learner = build_learner(config)
   with np.load(
@@ -397,7 +399,7 @@ def load_networks(workdir, config):
   ) as arrays:
     for variable in learner.network.trainable_variables:
       variable.assign(arrays[variable.name.split(":")[0]])
-    scaling = Scaling(*(arrays[name] for name in Scaling._fields))
+    scaling = ExampleScaling(*(arrays[name] for name in ExampleScaling._fields))
   return learner, scaling
 
 

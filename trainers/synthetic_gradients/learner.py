@@ -21,7 +21,7 @@ _ASYMMETRY_EXAMPLES = 8
 _ASYMMETRY_DIRECTIONS = 4
 
 
-class Learner:
+class SyntheticGradientLearner:
   """Network, estimators, optimizers and the compiled steps.
 
   Attributes:

@@ -14,7 +14,7 @@ from trainers.lifecycle.command_line import CommandError, setting
 from trainers.lifecycle.served import Served, Share, main_updates_setting
 from trainers.synthetic_gradients import config as table1_config
 from trainers.synthetic_gradients import networks
-from trainers.synthetic_gradients.learner import Learner
+from trainers.synthetic_gradients.learner import SyntheticGradientLearner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ServedClassifier(Served):
     network: the `DecoupledNetwork` on the servers.
     main_optimizer: of its main variables, on the servers.
     estimator_optimizer: of its estimators' variables, on the servers.
-    local: the chief's `Learner`.
+    local: the chief's `SyntheticGradientLearner`.
   """
 
   config_class = Config
@@ -104,7 +104,7 @@ class ServedClassifier(Served):
 
   def build_local(self):
     """Makes the chief's copy; call it where no strategy is in scope."""
-    self.local = Learner(
+    self.local = SyntheticGradientLearner(
       self._config,
       tf.distribute.get_strategy(),
       self._data.image_shape,

@@ -22,7 +22,7 @@ from trainers.synthetic_gradients.config import (
   build_data,
   columns,
 )
-from trainers.synthetic_gradients.learner import Learner
+from trainers.synthetic_gradients.learner import SyntheticGradientLearner
 
 _STEPS_PER_CHECK = 50  # reading the loss makes the processor wait
 
@@ -45,7 +45,9 @@ def train(config, workdir):
   strategy = replicas.build_strategy(config.num_replicas)
   try:
     data = build_data(config)
-    learner = Learner(config, strategy, data.image_shape, data.num_classes)
+    learner = SyntheticGradientLearner(
+      config, strategy, data.image_shape, data.num_classes
+    )
     data.training_batch(0, config.batch_size)
   except ValueError as error:
     raise CommandError(str(error)) from error

@@ -138,7 +138,7 @@ def test_a_sonnet_student_learns_and_its_weights_are_saved(
   [
     ({"alpha": -1.0}, "alpha must be finite and not negative, not -1.0"),
     ({"alpha": float("nan")}, "alpha must be finite"),
-    ({"rows": "all"}, "rows must be one of sphere, argmax"),
+    ({"directions": "all"}, "directions must be one of sphere, argmax"),
     ({"num_projections": 0}, "num_projections at least 1"),
     ({"kl": "both"}, "kl must be one of student_teacher, teacher_student"),
     ({"teacher": 3}, "teacher must be a callable"),

@@ -184,7 +184,7 @@ def test_directions_are_uniform_and_a_function_of_the_seed():
 
 def test_argmax_row_is_the_gradient_of_the_most_probable_action(linear_case):
   s, _, w, u = linear_case
-  v = policy_directions(s @ u, 0, rows="argmax")
+  v = policy_directions(s @ u, 0, directions="argmax")
   assert v.shape == (B, 1, A)
   _, gradient = terms(w, s, v)
   best = np.argmax(s @ u, axis=1)
@@ -226,4 +226,4 @@ def test_faults_are_one_sentence():
   with pytest.raises(ValueError, match=r"\[B, P, A\]"):
     projected_policy_gradient(linear(draw(0, D, A)), draw(1, 2, D), z)
   with pytest.raises(ValueError, match="must be one of sphere, argmax"):
-    policy_directions(z, 0, rows="all")
+    policy_directions(z, 0, directions="all")

@@ -20,7 +20,7 @@ from sobolev_tf.networks.atari import (
   frames_to_input,
 )
 from trainers.distillation.config import METHODS, Config
-from trainers.distillation.learner import _TEST_SEED, Learner
+from trainers.distillation.learner import _TEST_SEED, DistillationLearner
 from trainers.distillation.objective import Objective
 
 A = 4
@@ -46,7 +46,7 @@ def logits(teacher, frames):
 
 
 def build(teacher, seed=1, learning_rate=1e-3, **changes):
-  learner = Learner(PAPER._replace(**changes), teacher, A)
+  learner = DistillationLearner(PAPER._replace(**changes), teacher, A)
   learner.reset(seed, learning_rate)
   return learner
 
@@ -179,7 +179,7 @@ def test_variants_of_the_gradients_distance_are_different_steps(
       for changes in (
         {},
         {"norm": "squared"},
-        {"rows": "argmax"},
+        {"directions": "argmax"},
         {"unit_norm": True},
         {"num_projections": 3},
         {"kl": "teacher_student"},
@@ -282,7 +282,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing_until_a_reset(
 ):
   learner = build(teacher, method="sobolev")
   seed = tf.constant([1, 0])
-  v = PAPER.directions(logits, seed)
+  v = PAPER.draw_directions(logits, seed)
   gradient = tf.fill([5, 1, 21, 21, 64], np.float32(np.nan))
   before = state(learner)
   logs = learner.train_step(frames, logits, seed, (v, gradient))
@@ -299,7 +299,7 @@ def test_a_step_takes_the_directions_that_it_is_given(
 ):
   learner = build(teacher, method="sobolev")
   seed, other = tf.constant([1, 0]), tf.constant([1, 99])
-  v = PAPER.directions(logits, other)
+  v = PAPER.draw_directions(logits, other)
   x = frames_to_blocks(frames)
   _, gradient = projected_policy_gradient(teacher.from_blocks, x, v)
   given = learner.train_step(frames, logits, seed, (v, gradient))

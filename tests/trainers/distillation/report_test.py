@@ -226,11 +226,11 @@ def test_variants_make_rows_of_their_own(runs, tmp_path):
     0.05,
     game="pong",
     percentage=1.0,
-    rows="argmax",
+    directions="argmax",
     unit_norm=True,
   )
   text, _ = distillation_report.REPORT.write(runs, tmp_path / "output")
-  name = "sobolev rows=argmax unit_norm=True"
+  name = "sobolev directions=argmax unit_norm=True"
   assert cells(text, "pong", "1", name)[6] == "0.0500"
 
 

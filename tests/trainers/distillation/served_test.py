@@ -16,13 +16,13 @@ _IN_ONE_PROCESS = textwrap.dedent(
   from sobolev_tf.networks.atari import TeacherNetwork, frames_to_input
   from sobolev_tf.export.policies import load_policy, save_policy
   from sobolev_tf.training.optimizers import SharedAdam
-  from trainers.distillation.lessons import Lessons
-  from trainers.distillation.learner import Learner
+  from trainers.distillation.examples import TeacherExamples
+  from trainers.distillation.learner import DistillationLearner
   from trainers.distillation.objective import Objective
   from trainers.parameter_server import cluster, local_cluster
   from trainers.parameter_server import member as parameter_server
   from trainers.parameter_server import worker_batches
-  from trainers.parameter_server.learner import AsynchronousLearner
+  from trainers.parameter_server.learner import ParameterServerLearner
   from trainers.distillation.served import ServedStudent
 
   folder = pathlib.Path(sys.argv[1])
@@ -45,9 +45,9 @@ _IN_ONE_PROCESS = textwrap.dedent(
 
   worker = ServedStudent(config)
   # Two shares are the batch of one machine.
-  lessons = Lessons(config)
+  examples = TeacherExamples(config)
   halves = zip(worker.draw(6), worker.draw(7), strict=True)
-  for parts, whole in zip(halves, lessons.training_batch(3), strict=True):
+  for parts, whole in zip(halves, examples.training_batch(3), strict=True):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
   places = [f"127.0.0.1:{port}" for port in local_cluster.free_ports(3)]
@@ -62,8 +62,8 @@ _IN_ONE_PROCESS = textwrap.dedent(
     return True
 
   def by_hand(is_sync):
-    reference = Learner(
-      Objective.of(config), lessons.teacher, game.num_actions)
+    reference = DistillationLearner(
+      Objective.of(config), examples.teacher, game.num_actions)
     reference.reset(config.seed, config.learning_rate)
     optimizer = SharedAdam(config.learning_rate)
     variables = reference.student.trainable_variables
@@ -76,7 +76,7 @@ _IN_ONE_PROCESS = textwrap.dedent(
         index = 2 * step + share
         frames, logits = (tf.constant(a) for a in worker.draw(index))
         gradients, parts = objective.gradients(
-          reference.student, lessons.teacher, frames, logits,
+          reference.student, examples.teacher, frames, logits,
           tf.constant([config.seed, index]))
         losses.append(float(parts.loss))
         found.append(gradients)
@@ -89,7 +89,7 @@ _IN_ONE_PROCESS = textwrap.dedent(
 
   for updates in ("sync", "async"):
     kind = dataclasses.replace(config, main_updates=updates)
-    learner = AsynchronousLearner(
+    learner = ParameterServerLearner(
       ServedStudent(kind), kind, strategy, 1, settings)
     learner.push()
     assert learner.train(0, 3, wait, measure_last=True) == 3

@@ -18,8 +18,8 @@ from sobolev_tf.networks.atari import (
   frames_to_blocks,
   frames_to_input,
 )
+from trainers.distillation import examples as examples_lib
 from trainers.distillation import jacobians, outcome
-from trainers.distillation import lessons as lessons_lib
 from trainers.distillation import train as distillation
 from trainers.distillation.objective import Objective
 from trainers.lifecycle import checkpoints, loop
@@ -117,11 +117,13 @@ def test_stopped_run_resumes_to_the_same_bytes(material, tmp_path, capsys, gib):
 def test_result_holds_measures_baselines_and_scores(material, tmp_path):
   config = config_of(material, method="regular", num_score_episodes=2)
   result = distillation.train(config, tmp_path)
-  lessons = lessons_lib.Lessons(config)
-  logits = lessons.recording.logits[lessons.held_out]
-  best = np.argmax(lessons.recording.logits, axis=1)
-  majority = np.bincount(best[lessons.train]).argmax()
-  assert result["majority_error"] == np.mean(best[lessons.held_out] != majority)
+  examples = examples_lib.TeacherExamples(config)
+  logits = examples.recording.logits[examples.held_out]
+  best = np.argmax(examples.recording.logits, axis=1)
+  majority = np.bincount(best[examples.train]).argmax()
+  assert result["majority_error"] == np.mean(
+    best[examples.held_out] != majority
+  )
   p = tf.nn.softmax(logits).numpy()
   entropy = -np.mean(np.sum(p * np.log(p), axis=1))
   np.testing.assert_allclose(result["teacher_entropy"], entropy, rtol=1e-4)
@@ -129,7 +131,7 @@ def test_result_holds_measures_baselines_and_scores(material, tmp_path):
   assert result["teacher_score_greedy"] == [3.0, 5.0]
   # The student in the file is the one that was measured.
   student, card = teacher_files.load_network(str(tmp_path / "student.npz"))
-  frames, logits = lessons.frames(lessons.held_out)
+  frames, logits = examples.frames(examples.held_out)
   found = np.argmax(student(frames_to_input(tf.constant(frames))), axis=1)
   assert result["test_error"] == np.mean(found != np.argmax(logits, axis=1))
   assert card["result"] == result and card["distilled"]["method"] == "regular"
@@ -150,19 +152,20 @@ def test_distillation_learns(material, tmp_path):
 
 def test_a_search_is_measured_on_training_episodes(material, tmp_path):
   config = config_of(material, validation_share=0.4)
-  lessons = lessons_lib.Lessons(config)
-  test = lessons_lib.Lessons(config_of(material)).held_out
-  everything = lessons_lib.Lessons(config_of(material, num_test=10**6))
-  assert not set(lessons.held_out) & set(everything.held_out)
-  assert not set(lessons.held_out) & set(lessons.train)
-  assert max(lessons.held_out) < min(test)
+  examples = examples_lib.TeacherExamples(config)
+  test = examples_lib.TeacherExamples(config_of(material)).held_out
+  everything = examples_lib.TeacherExamples(config_of(material, num_test=10**6))
+  assert not set(examples.held_out) & set(everything.held_out)
+  assert not set(examples.held_out) & set(examples.train)
+  assert max(examples.held_out) < min(test)
   result = distillation.train(config, tmp_path)
   assert "validation_kl" in result and "test_kl" not in result
 
 
 def test_batches_are_functions_of_seed_and_step(material):
   one, same, other = (
-    lessons_lib.Lessons(config_of(material, seed=seed)) for seed in (1, 1, 2)
+    examples_lib.TeacherExamples(config_of(material, seed=seed))
+    for seed in (1, 1, 2)
   )
   np.testing.assert_array_equal(
     one.training_batch(3)[0], same.training_batch(3)[0]
@@ -175,22 +178,22 @@ def test_batches_are_functions_of_seed_and_step(material):
 
 @pytest.mark.parametrize(
   "changes",
-  [{"num_projections": 3}, {"rows": "argmax"}, {"method": "attention"}],
+  [{"num_projections": 3}, {"directions": "argmax"}, {"method": "attention"}],
 )
 def test_jacobians_hold_what_the_teacher_would_say(material, changes):
   config = config_of(material, jacobian_gib=1.0, **changes)
-  lessons = lessons_lib.Lessons(config)
-  batches = distillation.training_batches(config, lessons, 4, 6)
+  examples = examples_lib.TeacherExamples(config)
+  batches = distillation.training_batches(config, examples, 4, 6)
   for step, (frames, logits, seed, projection) in enumerate(batches, 4):
-    expected, labels = lessons.training_batch(step)
+    expected, labels = examples.training_batch(step)
     np.testing.assert_array_equal(frames, expected)
     np.testing.assert_array_equal(logits, labels)
     np.testing.assert_array_equal(seed, [config.seed, step])
     v, gradient = projection
-    expected = Objective.of(config).directions(logits, seed)
+    expected = Objective.of(config).draw_directions(logits, seed)
     np.testing.assert_array_equal(v, expected)
     _, wanted = projected_policy_gradient(
-      lessons.teacher.from_blocks, frames_to_blocks(frames), v
+      examples.teacher.from_blocks, frames_to_blocks(frames), v
     )
     scale = np.abs(wanted).max()
     np.testing.assert_allclose(gradient, wanted, atol=1e-5 * scale)
@@ -210,16 +213,16 @@ def test_jacobians_change_no_more_than_rounding(material, tmp_path):
 
 def test_jacobians_are_kept_for_the_next_run_and_within_their_limit(material):
   config = config_of(material)
-  lessons = lessons_lib.Lessons(config)
-  needed = jacobians.size(len(lessons.train), lessons.game.num_actions)
-  assert needed == len(lessons.train) * 4 * 84 * 84 * 4 * 4 / 2**30
+  examples = examples_lib.TeacherExamples(config)
+  needed = jacobians.size(len(examples.train), examples.game.num_actions)
+  assert needed == len(examples.train) * 4 * 84 * 84 * 4 * 4 / 2**30
   cache = jacobians.Cache()
-  assert cache.get(lessons, 0.99 * needed) is None
-  held = cache.get(lessons, needed)
-  again = lessons_lib.Lessons(dataclasses.replace(config, seed=8))
+  assert cache.get(examples, 0.99 * needed) is None
+  held = cache.get(examples, needed)
+  again = examples_lib.TeacherExamples(dataclasses.replace(config, seed=8))
   assert cache.get(again, needed) is held
   fewer = dataclasses.replace(config, percentage=30.0)
-  other = cache.get(lessons_lib.Lessons(fewer), needed)
+  other = cache.get(examples_lib.TeacherExamples(fewer), needed)
   assert other is not held
 
 
@@ -227,7 +230,9 @@ def test_infinite_loss_stops_and_keeps_the_weights(material, tmp_path):
   config = config_of(material, learning_rate=1e30)
   with pytest.raises(NotFinite, match="not finite at step") as error:
     distillation.train(config, tmp_path)
-  learner = distillation.build_learner(config, lessons_lib.Lessons(config))
+  learner = distillation.build_learner(
+    config, examples_lib.TeacherExamples(config)
+  )
   step = checkpoints.restore(learner.trackables(), tmp_path / "checkpoints")
   assert f"weights of step {step} are kept" in str(error.value)
   assert loop.is_finite(learner.variables)

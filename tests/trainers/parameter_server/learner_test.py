@@ -17,8 +17,8 @@ _IN_ONE_PROCESS = textwrap.dedent(
   from trainers.lifecycle.command_line import CommandError
   from trainers.parameter_server import chief, cluster, local_cluster
   from trainers.parameter_server import worker_batches
-  from trainers.parameter_server.learner import AsynchronousLearner
-  from trainers.synthetic_gradients.learner import Learner
+  from trainers.parameter_server.learner import ParameterServerLearner
+  from trainers.synthetic_gradients.learner import SyntheticGradientLearner
   from trainers.synthetic_gradients.served import ServedClassifier
 
   config = dataclasses.replace(
@@ -76,11 +76,11 @@ _IN_ONE_PROCESS = textwrap.dedent(
         sgd.apply(means, network.main_variables)
     return losses, sgd.momentums
 
-  local = lambda: Learner(
+  local = lambda: SyntheticGradientLearner(
     config, tf.distribute.get_strategy(), (32, 32, 1), 10)
   for updates in ("sync", "async"):
     kind = dataclasses.replace(config, main_updates=updates)
-    learner = AsynchronousLearner(
+    learner = ParameterServerLearner(
       ServedClassifier(kind), kind, strategy, 2, settings)
     learner.push()
     held = sorted(learner.placement().values())
@@ -129,7 +129,7 @@ _IN_ONE_PROCESS = textwrap.dedent(
   assert news.not_finite == 2 and news.loss == 0.0, news
 
   # A worker that was started otherwise says so.
-  learner = AsynchronousLearner(
+  learner = ParameterServerLearner(
     ServedClassifier(config), config, strategy, 2,
     {**settings, "seed": 7})
   try:

@@ -183,12 +183,12 @@ def test_two_callers_get_two_networks():
 def test_a_sweep_compiles_each_kind_of_step_once(tmp_path, monkeypatch):
   made = []
 
-  class Counted(regression.Learner):
+  class Counted(regression.RegressionLearner):
     def __init__(self, *settings):
       super().__init__(*settings)
       made.append(self)
 
-  monkeypatch.setattr(regression, "Learner", Counted)
+  monkeypatch.setattr(regression, "RegressionLearner", Counted)
   monkeypatch.setattr(regression, "_learners", regression.Pool(most=8))
   settings = ["--preset=smoke", "--num_steps=100", "--num_train=20"]
   settings += ["--function=booth,bukin", "--method=all", "--seed=1,2"]

@@ -42,7 +42,9 @@ _TWO_REPLICAS = textwrap.dedent(
 
   def train(updates, strategy, num_steps):
     settings = dataclasses.replace(config, estimator_updates=updates)
-    learner = learners.Learner(settings, strategy, (32, 32, 1), 10)
+    learner = learners.SyntheticGradientLearner(
+      settings, strategy, (32, 32, 1), 10
+    )
     start = state(learner)
     for step in range(num_steps):
       logs = learner.train_step(*data.training_batch(step, 8))

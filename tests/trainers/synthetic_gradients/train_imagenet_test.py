@@ -12,7 +12,7 @@ from trainers.lifecycle.command_line import CommandError
 from trainers.synthetic_gradients import config as table1_config
 from trainers.synthetic_gradients import networks
 from trainers.synthetic_gradients import train as synthetic_gradients
-from trainers.synthetic_gradients.learner import Learner
+from trainers.synthetic_gradients.learner import SyntheticGradientLearner
 
 PRESETS = table1_config.PRESETS
 SMALL = dataclasses.replace(
@@ -87,7 +87,9 @@ def test_imagenet_trains_through_the_real_loader(tmp_path, capsys):
 
 def test_top5_counts_the_five_most_probable(games):
   config = dataclasses.replace(SMALL, method="backprop")
-  learner = Learner(config, tf.distribute.get_strategy(), (32, 32, 3), 8)
+  learner = SyntheticGradientLearner(
+    config, tf.distribute.get_strategy(), (32, 32, 3), 8
+  )
   (segment,) = learner.network.segments
   # The output starts at zero, so its bias alone speaks: 7 is the best class.
   segment.output.b.assign(np.arange(8))

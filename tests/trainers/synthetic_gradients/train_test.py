@@ -29,7 +29,7 @@ def config_of(**changes):
 
 def build(config, image_shape=(32, 32, 1)):
   strategy = tf.distribute.get_strategy()
-  return learner.Learner(config, strategy, image_shape, 10)
+  return learner.SyntheticGradientLearner(config, strategy, image_shape, 10)
 
 
 def run_here(workdir, *settings):

@@ -35,7 +35,7 @@ class Baselines(typing.NamedTuple):
   teacher_entropy: float
 
 
-class Lessons:
+class TeacherExamples:
   """A teacher's recording, split by time at episode borders.
 
   Attributes:
@@ -140,11 +140,11 @@ def _check_game(recording, game, folder):
     )
 
 
-def _check_teacher(lessons, folder, path):
+def _check_teacher(examples, folder, path):
   """Asks whether this teacher gave the logits that were recorded."""
-  some = lessons.train[:_CHECKED_FRAMES]
-  frames, recorded = lessons.frames(some)
-  given = lessons.teacher(frames_to_input(tf.constant(frames)))
+  some = examples.train[:_CHECKED_FRAMES]
+  frames, recorded = examples.frames(some)
+  given = examples.teacher(frames_to_input(tf.constant(frames)))
   given, recorded = tf.nn.log_softmax(given), tf.nn.log_softmax(recorded)
   if not np.max(np.abs(given - recorded)) <= _TOLERANCE:
     raise CommandError(
