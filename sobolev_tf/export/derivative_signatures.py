@@ -164,7 +164,7 @@ def _tensorflow_variable(variable):
 def _specification(model, variables, input_shape):
   """`[None, *in]` and the dtype of x."""
   if isinstance(model, SobolevModel):
-    return tf.TensorSpec(model.scaling.x_shape, model.compute_dtype)
+    return tf.TensorSpec(model.scaling.input_shape, model.compute_dtype)
   dtypes = [tf.as_dtype(variable.dtype) for variable in variables]
   dtype = next(dtype for dtype in dtypes if dtype.is_floating)
   if input_shape is None:

@@ -79,11 +79,6 @@ class Scaling(keras.layers.Layer):
     return (None, *self._out)
 
   @property
-  def x_shape(self) -> tuple:
-    """The shape `(None, *in)` of x that the statistics were made for."""
-    return (None, *self._in)
-
-  @property
   def input_shape(self):
     """The shape `(None, *in)` of x that the statistics were made for."""
     return (None, *self._in)
