@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -9,10 +10,14 @@ import tensorflow as tf
 
 from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.labels import matching as labels_lib
-from sobolev_tf.training import full_batch, weight_schedules
+from sobolev_tf.training import (
+  double_precision,
+  full_batch,
+  weight_schedules,
+)
 from sobolev_tf.training.network_model import NetworkModel
 from sobolev_tf.training.objective import Objective, global_batch
-from sobolev_tf.training.scaling import Scaling
+from sobolev_tf.training.scaling import Scaling, warn_of_rounding
 
 
 @keras.saving.register_keras_serializable(package="sobolev_tf")
@@ -65,8 +70,12 @@ class SobolevModel(NetworkModel):
   `keras.models.load_model` included. With a Sonnet network use
   `save_weights("x.weights.h5")` or `tf.train.Checkpoint(model=model)`.
 
-  Keras converts NumPy arrays to `keras.config.floatx()`: for float64 training
-  set that to "float64", or pass a `tf.data.Dataset`.
+  Precision: with scaling, means are subtracted from float64 data in float64, so
+  that x and y may have offsets that float32 could not hold; where it could not,
+  `predict` and `predict_with_derivatives` answer in float64. `model(x)` and
+  exported models answer in the model's own dtype. A network that computes in
+  float64 gets float64 arrays as they are, whatever `keras.config.floatx()`
+  says.
   """
 
   def __init__(
@@ -119,6 +128,9 @@ class SobolevModel(NetworkModel):
       for name in ["value_mse"] + [f"d{j}_mse" for j in range(1, order + 1)]
     ]
     self._predict_terms = None
+    # float64 numbers reach the scaling as they are; it rounds the rest.
+    self.autocast = False
+    self._carries_double, self._value_dtype = False, None
 
   def build(self, input_shape):
     """Builds the network and the scaling for x of `input_shape`."""
@@ -224,12 +236,12 @@ class SobolevModel(NetworkModel):
 
     def matched():
       for inputs, labels in labels_lib.label_batches(x, y, steps):
-        inputs = tf.cast(inputs, tf.float64)
+        inputs = tf.convert_to_tensor(inputs)
         shape = inputs.shape[:1].concatenate(self._value_shape[1:])
         labels = labels_lib.match_labels(
           labels, shape, inputs.shape, tf.float64, self.order
         )
-        yield inputs.numpy(), tuple(labels.values())
+        yield inputs.numpy(), tuple(label.numpy() for label in labels.values())
 
     self.scaling.adapt(matched())
 
@@ -247,7 +259,9 @@ class SobolevModel(NetworkModel):
       end = int(math.floor(len(x) * (1.0 - split)))
       known_x, known_y = keras.tree.map_structure(lambda a: a[:end], (x, y))
     self.prepare(known_x, known_y, given.arguments.get("steps_per_epoch"))
-    return super().fit(x, y, *args, **kwargs)
+    if self._carries_double:
+      given.arguments.update(_in_double(given.arguments))
+    return super().fit(*given.args, **given.kwargs)
 
   def fit_full_batch(
     self,
@@ -350,6 +364,8 @@ class SobolevModel(NetworkModel):
     self._build_for(x)
     if not self.scaling.adapted:
       self.adapt(x, y, steps)
+    self._note_precision()
+    self._warn_of_rounding(x, y)
     if self.built and not self.optimizer.built:
       # Built now, the optimizer's state can be restored by callbacks before
       # the first step.
@@ -360,28 +376,82 @@ class SobolevModel(NetworkModel):
     """As `keras.Model.evaluate`."""
     given = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs)
     labels_lib.check_sample_weight(given.arguments)
-    return super().evaluate(x, y, *args, **kwargs)
+    self._note_precision()
+    if self._carries_double:
+      given.arguments.update(_in_double(given.arguments))
+    return super().evaluate(*given.args, **given.kwargs)
+
+  def predict(self, x, *args, **kwargs):
+    """As `keras.Model.predict`; float64 where float32 is too coarse for y."""
+    self._note_precision()
+    if self._carries_double:
+      x = double_precision.pack(x)
+    return super().predict(x, *args, **kwargs)
+
+  def predict_step(self, data):
+    """Values at a batch of x."""
+    x, _, _ = _unpacked(data)
+    if self._value_dtype is None:
+      return self(x, training=False)
+    z = self.scaling.scale_inputs(x, self.compute_dtype)
+    value = self.evaluate_network(z, False)
+    return self.scaling.unscale((value,), self._value_dtype)[0]
+
+  def _warn_of_rounding(self, x, y):
+    """Says what single precision will not show of this training data."""
+    if self.scaling.kind is None:
+      if isinstance(y, (list, tuple)):
+        y = y[0] if len(y) else None
+      elif isinstance(y, dict):
+        y = y.get("y")
+      for name, values in (("x", x), ("y", y)):
+        if getattr(getattr(values, "dtype", None), "kind", None) == "f":
+          warn_of_rounding(name, np.asarray(values), self.compute_dtype)
+    elif self._value_dtype is not None and self._compile_metrics is not None:
+      warnings.warn(
+        "metrics given to compile are computed in float32, which is too coarse "
+        "for the offset of y; value_mse is not.",
+        stacklevel=3,
+      )
+
+  def _note_precision(self):
+    """Reads, outside of any graph, which numbers need float64."""
+    if not self.scaling.built:
+      return
+    double = self.scaling.needs_double_values
+    # Keras rounds arrays to floatx even where the network computes in float64.
+    self._carries_double = (
+      double
+      or self.scaling.needs_double_inputs
+      or self.compute_dtype == "float64" != keras.config.floatx()
+    )
+    dtype = tf.float64 if double else None
+    if dtype != self._value_dtype:
+      self._value_dtype = dtype
+      self.predict_function = self._predict_terms = None
 
   def call(self, x, training=None):
     """Values `[B, *out]` at x `[B, *in]`, both in the user's units."""
-    z = self.scaling.scale_inputs(tf.cast(x, self.compute_dtype))
+    x = double_precision.unpack(x)
+    z = self.scaling.scale_inputs(x, self.compute_dtype)
     return self.scaling.unscale((self.evaluate_network(z, training),))[0]
 
   def train_step(self, data):
     """One optimizer step on a batch; returns the metrics."""
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    x, y, sample_weight = _unpacked(data)
     if self.objective.active_order:
       self.refuse_coupled_examples()
     batch = global_batch(x)
     with tf.GradientTape() as tape:
       losses, comparison = self.objective(
         lambda z: self.evaluate_network(z, True),
-        tf.cast(x, self.compute_dtype),
+        x,
         y,
         self.scaling,
         self.optimizer.iterations,
         sample_weight=sample_weight,
         batch=batch,
+        dtype=self.compute_dtype,
       )
       additional = self._regularisation(losses.dtype)
       replicas = self.distribute_strategy.num_replicas_in_sync
@@ -399,15 +469,16 @@ class SobolevModel(NetworkModel):
 
   def test_step(self, data):
     """Measures a batch; returns the metrics."""
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    x, y, sample_weight = _unpacked(data)
     losses, comparison = self.objective(
       lambda z: self.evaluate_network(z, False),
-      tf.cast(x, self.compute_dtype),
+      x,
       y,
       self.scaling,
       self.optimizer.iterations,
       sample_weight=sample_weight,
       training=False,
+      dtype=self.compute_dtype,
     )
     additional = self._regularisation(losses.dtype)
     return self._update_metrics(
@@ -416,6 +487,7 @@ class SobolevModel(NetworkModel):
 
   def compute_metrics(self, x, y, y_pred, sample_weight=None):
     """As in Keras; metrics given to `compile` see the values alone."""
+    y = double_precision.unpack(y)
     if isinstance(y, (list, tuple)):
       y = y[0]
     if isinstance(sample_weight, (list, tuple)):
@@ -438,9 +510,11 @@ class SobolevModel(NetworkModel):
       dy `[N, *out, *in]`, d2y `[N, *out, *in, *in]`, with the output axes that
       the network has.
     """
-    x = tf.convert_to_tensor(np.asarray(x), self.compute_dtype)
     if not self.built:
-      self(x[:1])
+      self(tf.convert_to_tensor(np.asarray(x)[:1], self.compute_dtype))
+    self._note_precision()
+    x = np.asarray(x, "float64" if self._carries_double else self.compute_dtype)
+    x = tf.convert_to_tensor(x)
     if self._predict_terms is None:
       signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype)]
       compiled = tf.function(self._derive, input_signature=signature)
@@ -459,8 +533,9 @@ class SobolevModel(NetworkModel):
     def network(z):
       return self.evaluate_network(z, False)
 
-    z = self.scaling.scale_inputs(x)
-    return self.scaling.unscale(derivatives(network, z, self.order))
+    z = self.scaling.scale_inputs(x, self.compute_dtype)
+    terms = derivatives(network, z, self.order)
+    return self.scaling.unscale(terms, self._value_dtype)
 
   def _regularisation(self, dtype):
     return sum(
@@ -485,3 +560,23 @@ class SobolevModel(NetworkModel):
     if not self.built and shape is not None:
       with self.distribute_strategy.scope():
         self.build(shape)
+
+
+def _unpacked(data):
+  x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+  if sample_weight is not None:
+    # Keras repeats it for each label.
+    sample_weight = keras.tree.flatten(sample_weight)[0]
+  return double_precision.unpack(x), double_precision.unpack(y), sample_weight
+
+
+def _in_double(arguments):
+  """x and labels among the arguments of `fit`, carried past Keras' cast."""
+  packed = {name: arguments[name] for name in ("x", "y") if name in arguments}
+  held_out = arguments.get("validation_data")
+  if isinstance(held_out, (list, tuple)):
+    packed["validation_data"] = held_out[:2]
+  packed = double_precision.pack(packed)
+  if "validation_data" in packed:
+    packed["validation_data"] = (*packed["validation_data"], *held_out[2:])
+  return packed

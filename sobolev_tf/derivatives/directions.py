@@ -1,9 +1,16 @@
 """Random directions on the unit sphere (paper §2, Eq. 2)."""
 
+import typing
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 
-def random_directions(shape, seed, dtype=tf.float32):
+def random_directions(
+  shape: Sequence[int] | tf.Tensor,
+  seed: typing.Any,
+  dtype: tf.DType = tf.float32,
+) -> tf.Tensor:
   """Draws one direction per example, uniformly from the unit sphere.
 
   A normalised Gaussian vector is uniform on the sphere in any dimension. The

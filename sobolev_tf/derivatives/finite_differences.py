@@ -1,28 +1,37 @@
 """Central differences: first derivatives of functions outside TensorFlow."""
 
+import typing
+from collections.abc import Callable
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-class FiniteDifferences(np.ndarray):
-  """An array of derivatives that knows what it cost.
-
-  It is used as any array. Slices keep the attributes of the whole.
+class FiniteDifferences(typing.NamedTuple):
+  """What `finite_differences` found; `np.asarray` of it is the derivative.
 
   Attributes:
-    evaluations: how many points f was evaluated at.
+    derivative: `[B, *out, *in]`, or `[B, *out]` along directions.
     step: the half-width of the differences, shaped as x, or `[B]` (in units of
       the direction's length) for differences along directions.
+    evaluations: how many points f was evaluated at.
   """
 
-  evaluations = None
-  step = None
+  derivative: np.ndarray
+  step: np.ndarray
+  evaluations: int
 
-  def __array_finalize__(self, source):
-    self.evaluations = getattr(source, "evaluations", None)
-    self.step = getattr(source, "step", None)
+  def __array__(self, dtype=None, copy=None):
+    return np.array(self.derivative, dtype, copy=copy)
 
 
-def finite_differences(f, x, step=None, directions=None, batched=True):
+def finite_differences(
+  f: Callable,
+  x: ArrayLike,
+  step: ArrayLike | None = None,
+  directions: ArrayLike | None = None,
+  batched: bool = True,
+) -> FiniteDifferences:
   """Differentiates a black box by central differences.
 
   The error is of the order of step^2; at the default step about 1e-10 (1e-5 in
@@ -33,7 +42,8 @@ def finite_differences(f, x, step=None, directions=None, batched=True):
   Args:
     f: callable, in NumPy, TensorFlow or anything else that returns numbers: of
       a batch `[B, *in]` that returns `[B, *out]`, or of one point `[*in]` that
-      returns `[*out]` if `batched` is false.
+      returns `[*out]` if `batched` is false. It is handed copies, which it may
+      change.
     x: array `[B, *in]`, float32 or float64; integers are taken as float64.
     step: positive half-width, in the units of x: a number or an array that
       broadcasts to x. None means eps^(1/3) times the scale of each component:
@@ -44,12 +54,13 @@ def finite_differences(f, x, step=None, directions=None, batched=True):
     batched: whether f takes a batch.
 
   Returns:
-    `FiniteDifferences` array: the full derivative `[B, *out, *in]` after
-    2 B M evaluations for M inputs, or along `directions` `[B, *out]`, after
-    2 B. Where f is not finite the result is NaN, "unknown" to `sobolev_loss`.
+    `FiniteDifferences`: the full derivative `[B, *out, *in]` after 2 B M
+    evaluations for M inputs, or along `directions` `[B, *out]`, after 2 B.
+    Where f is not finite the derivative is NaN, "unknown" to `sobolev_loss`.
 
   Raises:
-    ValueError: x, step, directions or what f returns does not fit.
+    ValueError: x, step, directions or what f returns does not fit, or f
+      returns another shape at each call.
   """
   x = as_points(x)
   evaluations = 0
@@ -63,13 +74,10 @@ def finite_differences(f, x, step=None, directions=None, batched=True):
     if dtype != np.float32 or x.dtype == np.float32:
       break
     x = x.astype(np.float32)
-  result = result.view(FiniteDifferences)
-  result.evaluations = evaluations
-  result.step = used
-  return result
+  return FiniteDifferences(result, used, evaluations)
 
 
-def as_points(x):
+def as_points(x: ArrayLike) -> np.ndarray:
   """Converts x to a float32 or float64 array `[B, *in]` of finite numbers."""
   x = np.asarray(x)
   if x.dtype.kind in "iub":
@@ -88,25 +96,34 @@ def as_points(x):
   return x
 
 
-def evaluate(f, x, batched=True):
+def evaluate(
+  f: Callable,
+  x: np.ndarray,
+  batched: bool = True,
+  like: np.ndarray | None = None,
+) -> np.ndarray:
   """Evaluates a black box at points `[B, *in]`.
 
   Args:
     f: callable, as in `finite_differences`.
-    x: array `[B, *in]`.
+    x: array `[B, *in]`; f gets a copy, so that one which works in place spoils
+      neither the points nor the labels.
     batched: whether f takes a batch.
+    like: what f returned before; now it has to return the same shape.
 
   Returns:
     Floating array `[B, *out]`; NaN where f is not finite.
 
   Raises:
-    ValueError: f returns something else than numbers, or the wrong batch.
+    ValueError: f returns something else than numbers, the wrong batch, or
+      another shape than before.
   """
   try:
     if batched:
-      value = np.asarray(f(x))
+      value = np.asarray(f(np.array(x)))
     else:
-      value = np.stack([np.asarray(f(point)) for point in x])
+      # Copied at once: f may use one buffer for all that it returns.
+      value = np.stack([np.array(f(np.array(point))) for point in x])
   except ValueError as error:
     raise ValueError(
       f"f failed on points of shape {x.shape if batched else x.shape[1:]}: "
@@ -122,12 +139,17 @@ def evaluate(f, x, batched=True):
       f"{x.shape}, but it returns shape {value.shape}; use batched=False for "
       "a function of one point."
     )
+  if like is not None and value.shape != like.shape:
+    raise ValueError(
+      f"f must return one shape for all points, but it returned {like.shape} "
+      f"and then {value.shape} for {len(x)} points."
+    )
   if value.dtype not in (np.float32, np.float64):
     value = value.astype(np.float64)
   return np.where(np.isfinite(value), value, np.nan).astype(value.dtype)
 
 
-def component_scales(x):
+def component_scales(x: np.ndarray) -> np.ndarray:
   """The scale of each number in x: `max(|x|, rms over the batch)`, or 1."""
   rms = np.sqrt(np.mean(np.square(x), axis=0, keepdims=True))
   scale = np.maximum(np.abs(x), rms)
@@ -154,7 +176,7 @@ def _steps(x, step):
 def _full(f, x, steps, batched):
   flat = x.reshape(len(x), -1)  # [B, M]
   steps = steps.reshape(flat.shape)
-  columns, used = [], np.empty_like(flat)
+  columns, used, value = [], np.empty_like(flat), None
   for component in range(flat.shape[1]):
     ahead, behind = flat.copy(), flat.copy()
     ahead[:, component] += steps[:, component]
@@ -164,13 +186,12 @@ def _full(f, x, steps, batched):
     width = ahead[:, component] - behind[:, component]  # [B]
     _check_width(width)
     used[:, component] = width / 2
-    difference = _difference(
-      f, ahead.reshape(x.shape), behind.reshape(x.shape), width, batched
-    )
-    columns.append(difference)  # [B, *out]
+    points = ahead.reshape(x.shape), behind.reshape(x.shape)
+    value = _difference(f, *points, width, batched, value)
+    columns.append(value)  # [B, *out]
   result = np.stack(columns, axis=-1)  # [B, *out, M]
   result = result.reshape(columns[0].shape + x.shape[1:])
-  return result, used.reshape(x.shape), 2 * x.size, columns[0].dtype
+  return result, used.reshape(x.shape), 2 * x.size, result.dtype
 
 
 def _along(f, x, steps, directions, batched):
@@ -197,12 +218,15 @@ def _along(f, x, steps, directions, batched):
   return result, width / 2, 2 * len(x), result.dtype
 
 
-def _difference(f, ahead, behind, width, batched):
-  ahead, behind = evaluate(f, ahead, batched), evaluate(f, behind, batched)
+def _difference(f, ahead, behind, width, batched, like=None):
+  ahead = evaluate(f, ahead, batched, like)
+  behind = evaluate(f, behind, batched, ahead)
   width = width.reshape([-1] + [1] * (ahead.ndim - 1))
   with np.errstate(over="ignore", invalid="ignore"):
     result = (ahead - behind) / width
-  return np.where(np.isfinite(result), result, np.nan).astype(ahead.dtype)
+  # As exact as the coarser of the two.
+  dtype = min(ahead.dtype, behind.dtype, key=lambda dtype: dtype.itemsize)
+  return np.where(np.isfinite(result), result, np.nan).astype(dtype)
 
 
 def _check_width(width):

@@ -1,13 +1,17 @@
 """Sobolev norms and distances, estimated over samples."""
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from sobolev_tf.derivatives.nested_tapes import derivatives
 
 
-def sobolev_norm(f, x, order=1, p=2):
+def sobolev_norm(
+  f: Callable, x: ArrayLike, order: int = 1, p: float = 2
+) -> tf.Tensor:
   """Estimates the Sobolev norm of a function.
 
   `(sum_{i<=order} mean_b |D^i f(x_b)|_p^p)^(1/p)`, where `|.|_p^p` sums over
@@ -32,7 +36,9 @@ def sobolev_norm(f, x, order=1, p=2):
   return _norm(derivatives(f, x, order), p)
 
 
-def sobolev_distance(f, g, x, order=1, p=2):
+def sobolev_distance(
+  f: Callable, g: Callable, x: ArrayLike, order: int = 1, p: float = 2
+) -> tf.Tensor:
   """Estimates the Sobolev norm of f - g; arguments as in `sobolev_norm`.
 
   Raises:

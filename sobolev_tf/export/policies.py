@@ -1,5 +1,7 @@
 """Atari policies in files: a teacher's or a student's .npz with its card."""
 
+import sonnet as snt
+
 from sobolev_tf.export import weights
 from sobolev_tf.networks.atari import StudentNetwork, TeacherNetwork
 
@@ -8,7 +10,7 @@ KINDS = {"teacher": TeacherNetwork, "student": StudentNetwork}
 _MOST_ACTIONS = 1_000  # Atari's games have 18
 
 
-def save_policy(path, network, card):
+def save_policy(path: str, network: snt.Module, card: dict) -> None:
   """Writes a policy and its card; see `weights.save_weights`.
 
   Args:
@@ -29,7 +31,7 @@ def save_policy(path, network, card):
   weights.save_weights(path, network, {"kind": kind, **card})
 
 
-def load_policy(path, kind=None):
+def load_policy(path: str, kind: str | None = None) -> tuple[snt.Module, dict]:
   """Reads what `save_policy` wrote.
 
   Args:

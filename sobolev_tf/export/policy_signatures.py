@@ -18,7 +18,9 @@ card of the policy, with the names of its actions, lies in DIR/assets.
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 
+import sonnet as snt
 import tensorflow as tf
 
 from sobolev_tf.distillation.objective import projected_policy_gradient
@@ -39,7 +41,7 @@ class ExportedPolicy(tf.Module):
     card: the file that describes it, copied along.
   """
 
-  def __init__(self, network, card=None):
+  def __init__(self, network: snt.Module, card: dict | None = None):
     """Traces the functions.
 
     Args:
@@ -61,7 +63,7 @@ class ExportedPolicy(tf.Module):
     )
 
   @property
-  def signatures(self):
+  def signatures(self) -> dict[str, Callable]:
     """Functions by the names that a server knows them by."""
     return {
       "serving_default": self.serve.get_concrete_function(),
@@ -83,7 +85,7 @@ class ExportedPolicy(tf.Module):
     return {"log_policy": log_policy, "gradient": gradient[:, 0]}
 
 
-def export_policy(checkpoint, folder):
+def export_policy(checkpoint: str, folder: str) -> None:
   """Writes a policy's SavedModel; the whole of it or nothing.
 
   Args:
@@ -100,7 +102,7 @@ def export_policy(checkpoint, folder):
     tf.saved_model.save(policy, partial, signatures=policy.signatures)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
   """Exports what the command line names; returns the exit code."""
   parser = argparse.ArgumentParser(
     prog="python -m sobolev_tf.export",

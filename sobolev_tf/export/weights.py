@@ -22,30 +22,54 @@ _DTYPE = np.float16
 _MOST_OF_A_CARD = 1_000_000  # bytes; ours have about two thousand
 
 
-def card_path(path):
+def card_path(path: str) -> str:
   """Path of the card that belongs to the weights in `path`."""
   return os.path.splitext(path)[0] + ".json"
 
 
-def round_weights(network):
+def round_weights(network: tf.Module) -> None:
   """Rounds every variable to what a file would keep of it."""
   for variable in network.variables:
     variable.assign(variable.numpy().astype(_DTYPE).astype(np.float32))
 
 
-def freeze(network):
+def freeze(network: tf.Module) -> None:
   """Replaces every variable of a network by its value, for good.
 
   Whatever graph calls the network then holds the weights as constants, and
   nothing can train them.
+
+  Args:
+    network: a module whose variables, and those of its submodules, are each an
+      attribute of its own.
+
+  Raises:
+    ValueError: a variable is somewhere else, in a list or a dict, where it
+      would stay trainable. Nothing is frozen then.
   """
-  for module in (network, *network.submodules):
-    for name, value in list(vars(module).items()):
-      if isinstance(value, tf.Variable):
-        setattr(module, name, value.numpy())
+  held = [
+    (module, name, value)
+    for module in (network, *network.submodules)
+    for name, value in vars(module).items()
+    if isinstance(value, tf.Variable)
+  ]
+  reached = {id(variable) for _, _, variable in held}
+  # Not `network.variables`: Sonnet raises where there are none.
+  left = [
+    variable.name
+    for variable in tf.Module.variables.fget(network)
+    if id(variable) not in reached
+  ]
+  if left:
+    raise ValueError(
+      f"{', '.join(left)} cannot be frozen, because only variables that are "
+      "attributes of a module can; keep none in a list or a dict."
+    )
+  for module, name, variable in held:
+    setattr(module, name, variable.numpy())
 
 
-def save_weights(path, network, card):
+def save_weights(path: str, network: tf.Module, card: dict) -> None:
   """Writes a network and its card.
 
   Args:
@@ -75,7 +99,7 @@ def save_weights(path, network, card):
   os.replace(card_partial, card_path(path))
 
 
-def load_card(path):
+def load_card(path: str) -> dict:
   """Reads the card that belongs to the weights in `path`.
 
   Raises:
@@ -106,7 +130,7 @@ def load_card(path):
   return card
 
 
-def load_weights(path, network):
+def load_weights(path: str, network: tf.Module) -> dict:
   """Fills a network with the weights of a file; all of them or none.
 
   Args:

@@ -1,9 +1,13 @@
 """A test of derivative labels before anyone trains on them."""
 
 import dataclasses
+import numbers
+import typing
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from sobolev_tf.derivatives.finite_differences import (
   as_points,
@@ -12,12 +16,24 @@ from sobolev_tf.derivatives.finite_differences import (
   finite_differences,
 )
 from sobolev_tf.derivatives.nested_tapes import derivatives
-from sobolev_tf.labels.faults import describe_faults
-from sobolev_tf.labels.neighbourhoods import fit_locally, nearest_neighbours
+from sobolev_tf.labels.faults import (
+  component_name,
+  describe_common_fault,
+  describe_faults,
+)
+from sobolev_tf.labels.noise import noisy_components
+from sobolev_tf.labels.scattered import (
+  measure_globally,
+  measure_locally,
+  roughness,
+)
 
 # A function can be evaluated as close as one likes, scattered points cannot.
 _FUNCTION_TOLERANCE = 0.02
 _SCATTERED_TOLERANCE = 0.1
+# Where points are too far apart to look at each of them, all of them together
+# still tell a factor per component.
+_FACTOR_TOLERANCE = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +41,10 @@ class DerivativeCheck:
   """What `check_derivatives` found. True in a condition if the labels passed.
 
   Attributes:
-    passed: whether the verdict is "right".
-    verdict: `"right"`, `"wrong"` or `"cannot tell"`.
-    wrong_components: indices into the axes of dy behind the batch axis, the
+    passed: whether the verdict is "right" or "noisy".
+    verdict: `"right"`; `"noisy"`, off by at most 20 % and by chance, which
+      trains as well; `"wrong"`; or `"cannot tell"`.
+    wrong_components: indices into the axes of dy after the batch axis, the
       worst first.
     errors: root-mean-square error of each component divided by that of its
       label, `dy.shape[1:]`. NaN = not measured.
@@ -45,8 +62,14 @@ class DerivativeCheck:
 
 
 def check_derivatives(
-  f_or_labels, x, dy=None, *, tolerance=None, max_points=256, seed=0
-):
+  f_or_labels: Callable | Sequence,
+  x: ArrayLike,
+  dy: ArrayLike | Callable | None = None,
+  *,
+  tolerance: float | None = None,
+  max_points: int = 256,
+  seed: int = 0,
+) -> DerivativeCheck:
   """Tests first-derivative labels, and says which component is wrong.
 
   `check_derivatives(f, x, dy)` is a Taylor test. Along random directions v the
@@ -57,17 +80,21 @@ def check_derivatives(
   and j the trapezoid rule says `y_j - y_i = <(dy_i + dy_j) / 2, x_j - x_i>` up
   to the third order of their distance. A least-squares fit of what is left
   onto the displacements measures the error of each component; neighbours
-  further away must find the same error.
+  further away must find the same error. Where the points are too far apart for
+  that, one fit to all pairs of neighbours finds a factor and an offset per
+  component: enough for wrong signs, units and order, not for an error of 10 %.
 
   Args:
-    f_or_labels: a callable of a batch, in TensorFlow or NumPy, or `(y, dy)`.
+    f_or_labels: a callable of a batch, in TensorFlow or NumPy, or `(y, dy)`. A
+      callable is handed copies, which it may change.
     x: array `[B, *in]`.
     dy: for a callable: array `[B, *out, *in]` or a callable of x that returns
       it; None means f's own gradient in TensorFlow. NaN labels are ignored. For
       a single output y may be `[B]` or `[B, 1]`, and dy `[B, *in]` or
       `[B, 1, *in]`.
     tolerance: largest error of a component, relative to its label, that still
-      passes. None means 0.02 with a function and 0.1 without.
+      passes. None means 0.02 with a function, and without one 0.1, or 0.3
+      where only all points together can tell.
     max_points: at most this many points, drawn at random, are tested; with M
       inputs a function is evaluated at about 6 of them each, and at 4 M more
       if a component has to be found.
@@ -78,8 +105,10 @@ def check_derivatives(
     too far apart or too noisy.
 
   Raises:
-    ValueError: a shape does not fit.
+    ValueError: a shape does not fit, labels are no real numbers, y is infinite
+      or another argument is out of its range.
   """
+  _check_options(tolerance, max_points)
   x = as_points(x)
   rng = np.random.default_rng(seed)
   if not callable(f_or_labels):
@@ -94,23 +123,63 @@ def check_derivatives(
       )
     y, dy = (np.asarray(label) for label in f_or_labels)
     _check_shapes(x, y, dy)
-    tolerance = _SCATTERED_TOLERANCE if tolerance is None else tolerance
+    if np.isinf(y).any():
+      raise ValueError("y must be finite, or NaN where unknown, but it is not.")
+    if np.isinf(dy).any():
+      return _infinite(dy)
     return _check_scattered(x, y, dy, tolerance, max_points, rng)
   f = f_or_labels
   dy = _claimed(f, x, dy)
+  if dy.dtype.kind == "f" and np.isinf(dy).any():
+    return _infinite(dy)
   if len(dy) == len(x) > max_points:
     chosen = rng.choice(len(x), max_points, replace=False)
     x, dy = x[chosen], dy[chosen]
   y = evaluate(f, x)
   _check_shapes(x, y, dy)
-  tolerance = _FUNCTION_TOLERANCE if tolerance is None else tolerance
   return _check_function(f, x, y, dy, tolerance, rng)
 
 
 def _claimed(f, x, dy):
   if dy is None:
     return derivatives(f, tf.convert_to_tensor(x), 1)[1].numpy()
-  return np.asarray(dy(x) if callable(dy) else dy)
+  return np.asarray(dy(np.array(x)) if callable(dy) else dy)
+
+
+def _check_options(tolerance, max_points):
+  is_number = isinstance(tolerance, numbers.Real)
+  if tolerance is not None and not (is_number and 0 < tolerance < np.inf):
+    raise ValueError(
+      f"tolerance must be a positive finite number, but it is {tolerance!r}."
+    )
+  if not (isinstance(max_points, numbers.Integral) and max_points >= 1):
+    raise ValueError(
+      f"max_points must be an integer of at least 1, but it is {max_points!r}."
+    )
+
+
+def _infinite(dy):
+  """The verdict on labels of which some are infinite."""
+  counts = np.isinf(dy).sum(axis=0)
+  worst = np.argsort(-counts, axis=None, kind="stable")
+  worst = worst[: np.count_nonzero(counts)]
+  shape = dy.shape[1:]
+  named = [f"{component_name(i, shape)} at {counts.flat[i]}" for i in worst[:3]]
+  more = f" and {len(worst) - 3} more component(s)" if len(worst) > 3 else ""
+  return _result(
+    "wrong",
+    dy,
+    np.where(counts > 0, np.inf, np.nan),
+    f"dy is infinite, {', '.join(named)}{more} of {len(dy)} point(s); give NaN "
+    "where a derivative is unknown.",
+    _indices(worst, shape),
+  )
+
+
+def _indices(flat, shape):
+  return tuple(
+    tuple(int(i) for i in np.unravel_index(index, shape)) for index in flat
+  )
 
 
 def _check_shapes(x, y, dy):
@@ -124,10 +193,16 @@ def _check_shapes(x, y, dy):
       f"for x of shape {x.shape} and y of shape {y.shape}, dy must have shape "
       f"{wanted}, but it has shape {dy.shape}."
     )
+  for name, label in (("y", y), ("dy", dy)):
+    if label.dtype.kind not in "fiub":
+      raise ValueError(
+        f"{name} must hold real numbers, but its dtype is {label.dtype}."
+      )
 
 
 def _check_function(f, x, y, dy, tolerance, rng):
   shape = (len(x), y[0].size, x[0].size)
+  tolerance = _FUNCTION_TOLERANCE if tolerance is None else tolerance
   claimed = dy.reshape(shape).astype(np.float64)  # [B, O, M]
   if not np.isfinite(claimed).any():
     return _result("cannot tell", dy, None, "All derivative labels are NaN.")
@@ -143,13 +218,16 @@ def _check_function(f, x, y, dy, tolerance, rng):
     )
   measured = finite_differences(f, x)
   wider = finite_differences(f, x, step=2 * measured.step)
-  found = np.asarray(measured).reshape(shape).astype(np.float64)
+  found = measured.derivative.reshape(shape).astype(np.float64)
   # Central differences of two widths differ by 3 times the error of the
   # smaller, or by rounding.
-  doubt = np.abs(np.asarray(wider).reshape(shape) - found)
+  doubt = np.abs(wider.derivative.reshape(shape) - found)
   # What rounding allows to say of a component that is zero in truth.
-  floor = 10 * np.cbrt(np.finfo(measured.dtype).eps)
-  return _judge(x, claimed, found, doubt, dy, tolerance, floor, "the function")
+  floor = 10 * np.cbrt(np.finfo(measured.derivative.dtype).eps)
+  points = x.reshape(len(x), -1).astype(np.float64)
+  values = y.reshape(len(y), -1).astype(np.float64)
+  measured = _Measured(points, values, claimed, found, doubt, floor)
+  return _judge(measured, dy, tolerance, "the function", may_be_noisy=True)
 
 
 def _taylor_errors(f, x, y, claimed, rng):
@@ -174,7 +252,7 @@ def _taylor_errors(f, x, y, claimed, rng):
       ahead = (x + h * v).astype(x.dtype)
       moved = (ahead - x).astype(np.float64).reshape(len(x), -1)  # [B, M]
       predicted = np.einsum("bom,bm->bo", claimed, moved)
-      change = evaluate(f, ahead).reshape(flat.shape) - flat
+      change = evaluate(f, ahead, like=y).reshape(flat.shape) - flat
       slopes.append((change - predicted) / h)  # [B, O]
     errors.append(2 * slopes[1] - slopes[0])
     sizes.append(predicted / h)
@@ -190,9 +268,7 @@ def _taylor_errors(f, x, y, claimed, rng):
 def _check_scattered(x, y, dy, tolerance, max_points, rng):
   points = x.reshape(len(x), -1).astype(np.float64)  # [B, M]
   inputs = points.shape[1]
-  # Three times as many neighbours tell how far the answer depends on distance.
-  count = min(2 * inputs + 2, (len(points) - 1) // 2)
-  if count < inputs + 1:
+  if len(points) < 2 * inputs + 3:
     return _result(
       "cannot tell",
       dy,
@@ -202,33 +278,68 @@ def _check_scattered(x, y, dy, tolerance, max_points, rng):
     )
   values = y.reshape(len(y), -1).astype(np.float64)  # [B, O]
   claimed = dy.reshape(len(x), -1, inputs).astype(np.float64)  # [B, O, M]
-  neighbours, steps, scale = nearest_neighbours(
-    points, min(3 * count, len(points) - 1)
-  )
   chosen = np.arange(len(points))
   if len(points) > max_points:
     chosen = rng.choice(len(points), max_points, replace=False)
-  neighbours, steps = neighbours[chosen], steps[chosen]
-  corrections, doubts = [], []
-  for label, slope in zip(values.T, claimed.swapaxes(0, 1), strict=True):
-    mean = (slope[chosen, np.newaxis] + slope[neighbours]) / 2  # [b, K, M]
-    residual = label[neighbours] - label[chosen, np.newaxis]  # [b, K]
-    residual = residual - np.sum(mean * (steps * scale), axis=-1)
-    known = np.isfinite(residual).astype(np.float64)
-    near, spread = fit_locally(
-      steps[:, :count], residual[:, :count], known[:, :count]
+  local = _Measured(
+    points[chosen],
+    values[chosen],
+    claimed[chosen],
+    *measure_locally(points, values, claimed, chosen),
+    floor=0.01,
+  )
+  near = _SCATTERED_TOLERANCE if tolerance is None else tolerance
+  result = _judge(local, dy, near, "the values y")
+  if result.verdict == "right":
+    return result
+  found, doubt = measure_globally(points, values, claimed, rng)
+  if result.verdict == "wrong":
+    # Factors are found more exactly by all points together.
+    message = describe_common_fault(
+      claimed,
+      found,
+      result.errors.reshape(claimed.shape[1:]),
+      "the values y",
+      points,
+      values,
     )
-    far, _ = fit_locally(steps, residual, known)
-    corrections.append(near / scale)
-    doubts.append(np.hypot(spread, near - far) / scale)
-  claimed = claimed[chosen]
-  found = claimed + np.stack(corrections, axis=1)
-  doubt = np.stack(doubts, axis=1)  # [b, O, M]
-  return _judge(x, claimed, found, doubt, dy, tolerance, 0.01, "the values y")
+    return dataclasses.replace(result, message=message or result.message)
+  far = _FACTOR_TOLERANCE if tolerance is None else tolerance
+  together = _Measured(points, values, claimed, found, doubt, floor=0.1)
+  rough = roughness(points, claimed)
+  coarse = _judge(together, dy, far, "the values y", certainty=2, rough=rough)
+  return result if coarse.verdict == "cannot tell" else coarse
 
 
-def _judge(x, claimed, found, doubt, dy, tolerance, floor, source):
-  """Compares claimed and found derivatives `[B, O, M]`, in doubt by `doubt`."""
+class _Measured(typing.NamedTuple):
+  """Labels beside what was found in their place.
+
+  Attributes:
+    points: `[B, M]`.
+    values: `[B, O]`.
+    claimed: labels `[B, O, M]`.
+    found: what they should be.
+    doubt: by how much that may be off.
+    floor: the least size of a component, as part of the largest.
+  """
+
+  points: np.ndarray
+  values: np.ndarray
+  claimed: np.ndarray
+  found: np.ndarray
+  doubt: np.ndarray
+  floor: float
+
+
+def _judge(
+  measured, dy, tolerance, source, *, may_be_noisy=False, certainty=1, rough=0
+):
+  """Compares claimed and found derivatives.
+
+  Left undecided are errors between `tolerance` and `certainty` times that, and
+  errors that are no more than twice `rough`.
+  """
+  points, values, claimed, found, doubt, floor = measured
   known = np.isfinite(claimed) & np.isfinite(found) & np.isfinite(doubt)
   claimed, found, doubt = (
     np.where(known, a, np.nan) for a in (claimed, found, doubt)
@@ -236,7 +347,7 @@ def _judge(x, claimed, found, doubt, dy, tolerance, floor, source):
   sizes, truths = _rms(claimed), _rms(found)  # [O, M]
   # A component that is zero in truth needs a size to be measured against: the
   # part `floor` of what the largest one does over the range of x.
-  ranges = _rms(x.reshape(len(x), -1).astype(np.float64))
+  ranges = _rms(points)
   ranges = np.where(ranges > 0, ranges, 1)
   floor = floor * np.nanmax(
     np.maximum(sizes, truths) * ranges, axis=1, keepdims=True, initial=0
@@ -244,24 +355,31 @@ def _judge(x, claimed, found, doubt, dy, tolerance, floor, source):
   sizes = np.maximum(np.maximum(sizes, floor / ranges), 1e-300)
   errors = _rms(found - claimed) / sizes
   doubts = _rms(doubt) / sizes
-  measured = np.isfinite(errors)
-  if not measured.any():
+  seen = np.isfinite(errors)
+  if not seen.any():
     message = (
       "cannot tell whether dy is right: no point has enough neighbours or "
       "known labels to measure its derivative."
     )
     return _result("cannot tell", dy, errors, message)
-  wrong = measured & (errors > tolerance) & (errors > 2 * doubts)
+  off = seen & (errors > tolerance)
+  least = np.maximum(2 * np.maximum(doubts, rough), certainty * tolerance)
+  wrong = off & (errors > least)
+  if may_be_noisy and wrong.any():
+    noisy = wrong & noisy_components(points, claimed, found, errors)
+    wrong &= ~noisy
+    if noisy.any() and not (off & ~noisy).any():
+      return _result("noisy", dy, errors, _noise_message(errors, noisy, dy))
   if wrong.any():
     order = np.argsort(np.where(wrong, -errors, 0), axis=None, kind="stable")
     order = order[: wrong.sum()]
     shape = dy.shape[1:]
-    message = describe_faults(claimed, found, errors, order, shape, source)
-    components = tuple(
-      tuple(int(i) for i in np.unravel_index(flat, shape)) for flat in order
+    message = describe_faults(
+      claimed, found, errors, order, shape, source, points, values
     )
-    return _result("wrong", dy, errors, message, components)
-  if (errors[measured] > tolerance).any():
+    return _result("wrong", dy, errors, message, _indices(order, shape))
+  unsure = certainty > 1 and (doubts[seen] > certainty * tolerance).any()
+  if off.any() or unsure:
     message = (
       f"cannot tell whether dy is right: {source} would allow an error of "
       f"{100 * np.nanmax(errors):.0f} %; the points are too few, too far "
@@ -273,6 +391,15 @@ def _judge(x, claimed, found, doubt, dy, tolerance, floor, source):
     f"{100 * np.nanmax(errors):.2g} %."
   )
   return _result("right", dy, errors, message)
+
+
+def _noise_message(errors, noisy, dy):
+  index = int(np.argmax(np.where(noisy, errors, 0)))
+  name = component_name(index, dy.shape[1:])
+  return (
+    f"dy is noisy, about {100 * errors.flat[index]:.2g} % ({name}), by chance "
+    "and by no rule; labels like these can be trained on."
+  )
 
 
 def _rms(a):
@@ -288,7 +415,7 @@ def _result(verdict, dy, errors, message, components=()):
   if errors is None:
     errors = np.full(shape, np.nan)
   return DerivativeCheck(
-    verdict == "right",
+    verdict in ("right", "noisy"),
     verdict,
     components,
     np.array(errors, np.float64).reshape(shape),

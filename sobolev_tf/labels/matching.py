@@ -28,7 +28,9 @@ def match_labels(labels, value_shape, input_shape, dtype, max_order):
     labels: `y`, or a tuple or list `(y, dy, d2y, ...)`.
     value_shape: `[B, *out]`, the shape of the model's values.
     input_shape: `[B, *in]`.
-    dtype: floating dtype of the result.
+    dtype: floating dtype of labels that are neither float32 nor float64; these
+      keep their own, so that an offset can be subtracted before they are
+      rounded.
     max_order: the model's order; more derivatives than this are refused.
 
   Returns:
@@ -49,7 +51,9 @@ def match_labels(labels, value_shape, input_shape, dtype, max_order):
   batch, outputs = value_shape[:1], value_shape[1:]
   matched = {}
   for order, label in enumerate(labels):
-    label = tf.cast(label, dtype)
+    label = tf.convert_to_tensor(label)
+    if label.dtype not in (tf.float32, tf.float64):
+      label = tf.cast(label, dtype)
     rest = tf.TensorShape(list(inputs) * order)
     wanted = batch.concatenate(outputs).concatenate(rest)
     accepted = [wanted]

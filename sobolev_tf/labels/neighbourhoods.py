@@ -8,7 +8,9 @@ from sklearn.neighbors import NearestNeighbors
 _SMALLEST_RATIO = 1e-4
 
 
-def nearest_neighbours(x, count):
+def nearest_neighbours(
+  x: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Finds each point's nearest other points, with inputs brought to one scale.
 
   Args:
@@ -28,7 +30,9 @@ def nearest_neighbours(x, count):
   return indices, z[indices] - z[:, np.newaxis], scale
 
 
-def fit_locally(design, values, weights):
+def fit_locally(
+  design: np.ndarray, values: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
   """Solves N small weighted least-squares problems.
 
   Args:

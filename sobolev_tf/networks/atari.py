@@ -24,12 +24,12 @@ BLOCKS_SHAPE = (
 _TRUNK_GAIN, _POLICY_GAIN, _VALUE_GAIN = 2**0.5, 0.01, 1.0
 
 
-def frames_to_input(frames):
+def frames_to_input(frames: tf.Tensor) -> tf.Tensor:
   """Turns pixels, uint8 `[B, 84, 84, 4]`, into network input in [0, 1]."""
   return tf.cast(frames, tf.float32) / 255.0
 
 
-def frames_to_blocks(frames):
+def frames_to_blocks(frames: tf.Tensor) -> tf.Tensor:
   """Network input with the pixels of every 4x4 square side by side.
 
   On it the first layer, 8x8 with stride 4, is a 2x2 convolution with stride 1,
@@ -53,7 +53,7 @@ class StudentNetwork(snt.Module):
   and orthogonal weights, both customary for this family of networks.
   """
 
-  def __init__(self, num_actions, seed=0, name=None):
+  def __init__(self, num_actions: int, seed: int = 0, name: str | None = None):
     """Makes the variables.
 
     Args:
@@ -67,11 +67,11 @@ class StudentNetwork(snt.Module):
     self.policy = _linear(num_actions, _POLICY_GAIN, (seed, 10), "policy")
     self(tf.zeros([1, *INPUT_SHAPE]))
 
-  def __call__(self, s):
+  def __call__(self, s: tf.Tensor) -> tf.Tensor:
     """Maps input `[B, 84, 84, 4]` in [0, 1], oldest frame first, to logits."""
     return self.policy(self.trunk(s))  # [B, actions]
 
-  def from_blocks(self, x):
+  def from_blocks(self, x: tf.Tensor) -> tf.Tensor:
     """The same logits from input `[B, 21, 21, 64]` of `frames_to_blocks`."""
     return self.policy(self.trunk.from_blocks(x))  # [B, actions]
 
@@ -84,7 +84,7 @@ class TeacherNetwork(snt.Module):
   initialisation as in `StudentNetwork`.
   """
 
-  def __init__(self, num_actions, seed=0, name=None):
+  def __init__(self, num_actions: int, seed: int = 0, name: str | None = None):
     """Makes the variables; see `StudentNetwork`."""
     super().__init__(name=name)
     self.num_actions = num_actions
@@ -93,15 +93,15 @@ class TeacherNetwork(snt.Module):
     self.value = _linear(1, _VALUE_GAIN, (seed, 11), "value")
     self.policy_and_value(tf.zeros([1, *INPUT_SHAPE]))
 
-  def __call__(self, s):
+  def __call__(self, s: tf.Tensor) -> tf.Tensor:
     """Maps input `[B, 84, 84, 4]` in [0, 1], oldest frame first, to logits."""
     return self.policy(self.trunk(s))  # [B, actions]
 
-  def from_blocks(self, x):
+  def from_blocks(self, x: tf.Tensor) -> tf.Tensor:
     """The same logits from input `[B, 21, 21, 64]` of `frames_to_blocks`."""
     return self.policy(self.trunk.from_blocks(x))  # [B, actions]
 
-  def policy_and_value(self, s):
+  def policy_and_value(self, s: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Logits `[B, actions]` and values `[B]` of one pass through the trunk."""
     h = self.trunk(s)  # [B, 512]
     return self.policy(h), tf.squeeze(self.value(h), axis=1)

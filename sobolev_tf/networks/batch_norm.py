@@ -16,7 +16,13 @@ class BatchNorm(snt.Module):
   The paper gives neither the decay of the moving statistics nor epsilon.
   """
 
-  def __init__(self, num_channels, decay=0.99, epsilon=1e-5, name=None):
+  def __init__(
+    self,
+    num_channels: int,
+    decay: float = 0.99,
+    epsilon: float = 1e-5,
+    name: str | None = None,
+  ):
     """Makes the variables.
 
     Args:
@@ -43,7 +49,7 @@ class BatchNorm(snt.Module):
       tf.ones([num_channels]), name="moving_variance", **moving
     )
 
-  def __call__(self, x, is_training):
+  def __call__(self, x: tf.Tensor, is_training: bool) -> tf.Tensor:
     """Normalises x `[B, H, W, C]`.
 
     Args:

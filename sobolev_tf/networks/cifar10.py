@@ -1,5 +1,7 @@
 """The classifier of the CIFAR-10 experiment, in segments (SM §4.2)."""
 
+from collections.abc import Sequence
+
 import sonnet as snt
 import tensorflow as tf
 
@@ -23,7 +25,13 @@ BORDERS = ((), (2,), (2, 3), (1, 2, 3))
 class Segment(snt.Module):
   """A stretch of convolutions, each with BatchNorm and ReLU."""
 
-  def __init__(self, layers, num_classes=None, seed=(0, 0), name=None):
+  def __init__(
+    self,
+    layers: Sequence,
+    num_classes: int | None = None,
+    seed: tuple[int, int] = (0, 0),
+    name: str | None = None,
+  ):
     """Describes the layers; the first call makes the variables.
 
     Args:
@@ -55,7 +63,7 @@ class Segment(snt.Module):
         num_classes, w_init=FanInNormal(seed, first + len(layers))
       )
 
-  def __call__(self, x, is_training):
+  def __call__(self, x: tf.Tensor, is_training: bool) -> tf.Tensor:
     """Maps `[B, H, W, C]` to activations, or to logits `[B, num_classes]`."""
     for convolution, norm in self.layers:
       x = tf.nn.relu(norm(convolution(x), is_training))
@@ -64,7 +72,9 @@ class Segment(snt.Module):
     return self.output(tf.reduce_mean(x, axis=[1, 2]))
 
 
-def cifar10_segments(num_modules=3, width=1.0, num_classes=10, seed=0):
+def cifar10_segments(
+  num_modules: int = 3, width: float = 1.0, num_classes: int = 10, seed: int = 0
+) -> list[Segment]:
   """Builds the network as a list of segments.
 
   Args:
@@ -100,6 +110,6 @@ def cifar10_segments(num_modules=3, width=1.0, num_classes=10, seed=0):
   return segments
 
 
-def scaled_channels(channels, width):
+def scaled_channels(channels: int, width: float) -> int:
   """Channels at a width; at least one."""
   return max(round(channels * width), 1)

@@ -1,6 +1,7 @@
 """Initial weights that are a function of a seed alone."""
 
 import math
+from collections.abc import Sequence
 
 import sonnet as snt
 import tensorflow as tf
@@ -14,11 +15,11 @@ class FanInNormal(snt.initializers.Initializer):
   starts from the same weights on any number of devices.
   """
 
-  def __init__(self, *seed):
+  def __init__(self, *seed: int):
     """Takes two integers, such as a run's seed and the layer's number."""
     self._seed = seed
 
-  def __call__(self, shape, dtype):
+  def __call__(self, shape: Sequence[int], dtype: tf.DType) -> tf.Tensor:
     fan_in = max(math.prod(shape[:-1]), 1)
     draw = tf.random.stateless_truncated_normal(shape, self._seed, dtype=dtype)
     return draw / tf.cast(fan_in**0.5, dtype)
@@ -27,11 +28,11 @@ class FanInNormal(snt.initializers.Initializer):
 class Orthogonal(snt.initializers.Initializer):
   """A matrix with orthonormal rows or columns, whichever are fewer, scaled."""
 
-  def __init__(self, seed, layer, gain=1.0):
+  def __init__(self, seed: int, layer: int, gain: float = 1.0):
     """Takes a run's seed, the layer's number and the factor on the matrix."""
     self._seed, self._gain = (seed, layer), gain
 
-  def __call__(self, shape, dtype):
+  def __call__(self, shape: Sequence[int], dtype: tf.DType) -> tf.Tensor:
     rows, columns = math.prod(shape[:-1]), shape[-1]
     draw = tf.random.stateless_normal(
       [max(rows, columns), min(rows, columns)], self._seed, dtype=tf.float64

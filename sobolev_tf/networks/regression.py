@@ -1,5 +1,7 @@
 """The network of the function-regression experiment (paper §4.1)."""
 
+from collections.abc import Sequence
+
 import sonnet as snt
 import tensorflow as tf
 
@@ -20,12 +22,12 @@ class RegressionMLP(snt.Module):
 
   def __init__(
     self,
-    num_inputs,
-    seeds=(0,),
-    hidden_sizes=(256, 256),
-    num_outputs=1,
-    dtype=tf.float32,
-    name=None,
+    num_inputs: int,
+    seeds: Sequence[int] = (0,),
+    hidden_sizes: Sequence[int] = (256, 256),
+    num_outputs: int = 1,
+    dtype: tf.DType = tf.float32,
+    name: str | None = None,
   ):
     """Creates the variables.
 
@@ -54,7 +56,7 @@ class RegressionMLP(snt.Module):
     ]  # each [S, 1, fan_out]
     self.reset(seeds)
 
-  def reset(self, seeds):
+  def reset(self, seeds: Sequence[int]) -> None:
     """Draws the initial weights anew; `seeds` has one entry per network."""
     for layer, (fan_in, fan_out) in enumerate(self._shapes):
       draws = [
@@ -66,7 +68,7 @@ class RegressionMLP(snt.Module):
       self.weights[layer].assign(tf.stack(draws) / fan_in**0.5)
       self.biases[layer].assign(tf.zeros_like(self.biases[layer]))
 
-  def __call__(self, x):
+  def __call__(self, x: tf.Tensor) -> tf.Tensor:
     """Evaluates network s on the s-th share of the batch.
 
     Args:
@@ -82,7 +84,7 @@ class RegressionMLP(snt.Module):
         h = tf.nn.relu(h)
     return tf.reshape(h, [-1, h.shape[-1]])
 
-  def value_and_gradient(self, x):
+  def value_and_gradient(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """What `derivatives(self, x, 1)` gives, at two thirds of a step's cost.
 
     Nested tapes need six matrix products per layer for the gradient of a

@@ -4,6 +4,8 @@ The same function as Sonnet's own `snt.nets.ResNet50`, put together from the
 same public block groups, so that synthetic gradients can stand between them.
 """
 
+from collections.abc import Sequence
+
 import sonnet as snt
 import tensorflow as tf
 
@@ -29,7 +31,13 @@ class ResNetSegment(snt.Module):
   """
 
   def __init__(
-    self, num_inputs, groups, stem, num_classes=None, seed=(0, 0), name=None
+    self,
+    num_inputs: int,
+    groups: Sequence,
+    stem: bool,
+    num_classes: int | None = None,
+    seed: tuple[int, int] = (0, 0),
+    name: str | None = None,
   ):
     """Builds the layers and their variables.
 
@@ -70,7 +78,7 @@ class ResNetSegment(snt.Module):
       number += 1
     self.next_seed = number
 
-  def __call__(self, x, is_training):
+  def __call__(self, x: tf.Tensor, is_training: bool) -> tf.Tensor:
     """Maps `[B, H, W, C]` to activations, or to logits `[B, num_classes]`."""
     if self.stem is not None:
       x = tf.nn.relu(self.stem_norm(self.stem(x), is_training))
@@ -92,7 +100,12 @@ class ResNetSegment(snt.Module):
     ]
 
 
-def resnet50_segments(num_modules=1, width=1.0, num_classes=1000, seed=0):
+def resnet50_segments(
+  num_modules: int = 1,
+  width: float = 1.0,
+  num_classes: int = 1000,
+  seed: int = 0,
+) -> list[ResNetSegment]:
   """Builds the network as a list of segments, all variables included.
 
   Args:

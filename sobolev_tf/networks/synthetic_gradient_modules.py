@@ -15,7 +15,13 @@ class ClassPredictor(snt.Module):
   whose gradients are wanted one by one.
   """
 
-  def __init__(self, num_classes=10, channels=128, seed=(0, 0), name=None):
+  def __init__(
+    self,
+    num_classes: int = 10,
+    channels: int = 128,
+    seed: tuple[int, int] = (0, 0),
+    name: str | None = None,
+  ):
     """Describes the layers; the first call makes the variables.
 
     Args:
@@ -29,7 +35,7 @@ class ClassPredictor(snt.Module):
     self.convolution = snt.Conv2D(channels, 3, w_init=FanInNormal(seed, first))
     self.output = snt.Linear(num_classes, w_init=FanInNormal(seed, first + 1))
 
-  def __call__(self, h):
+  def __call__(self, h: tf.Tensor) -> tf.Tensor:
     """Maps activations `[B, H, W, C]` to logits `[B, num_classes]`."""
     return self.output(snt.flatten(tf.nn.relu(self.convolution(h))))
 
@@ -47,7 +53,13 @@ class GradientPredictor(snt.Module):
   rate of 0.1 before the module has learnt anything.
   """
 
-  def __init__(self, num_channels, channels=128, seed=(0, 0), name=None):
+  def __init__(
+    self,
+    num_channels: int,
+    channels: int = 128,
+    seed: tuple[int, int] = (0, 0),
+    name: str | None = None,
+  ):
     """Describes the layers; the first call makes the variables.
 
     Args:
@@ -65,7 +77,7 @@ class GradientPredictor(snt.Module):
     ]
     self.output = snt.Conv2D(num_channels, 3, w_init=zeros)
 
-  def __call__(self, h, y):
+  def __call__(self, h: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Maps h `[B, H, W, C]` and labels y `[B, classes]` to a gradient."""
     shape = tf.concat([tf.shape(h)[:3], tf.shape(y)[-1:]], axis=0)
     maps = tf.broadcast_to(y[:, tf.newaxis, tf.newaxis], shape)
@@ -83,7 +95,13 @@ class AveragingClassPredictor(snt.Module):
   layer. No BatchNorm, as in `ClassPredictor`.
   """
 
-  def __init__(self, num_classes=1000, channels=64, seed=(0, 0), name=None):
+  def __init__(
+    self,
+    num_classes: int = 1000,
+    channels: int = 64,
+    seed: tuple[int, int] = (0, 0),
+    name: str | None = None,
+  ):
     """Describes the layers; the first call makes the variables.
 
     Args:
@@ -100,7 +118,7 @@ class AveragingClassPredictor(snt.Module):
     ]
     self.output = snt.Linear(num_classes, w_init=FanInNormal(seed, first + 2))
 
-  def __call__(self, h):
+  def __call__(self, h: tf.Tensor) -> tf.Tensor:
     """Maps activations `[B, H, W, C]` to logits `[B, num_classes]`."""
     for convolution in self.convolutions:
       h = tf.nn.relu(convolution(h))

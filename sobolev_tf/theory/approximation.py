@@ -6,9 +6,12 @@ so a network of sigmoids is. Theorem 2 is the other side: a derivative that
 does not belong to the values cannot be had.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from sobolev_tf.theory import training
 
@@ -19,7 +22,14 @@ _MOST_PIECES = 2**20
 class ReluNetwork(snt.Module):
   """`c + sum_j a_j relu(<w_j, x> + b_j)`: one hidden layer, one output."""
 
-  def __init__(self, weights, biases, output_weights, constant, name=None):
+  def __init__(
+    self,
+    weights: ArrayLike,
+    biases: ArrayLike,
+    output_weights: ArrayLike,
+    constant: float,
+    name: str | None = None,
+  ):
     """Takes the weights: `[d, N]`, `[N]`, `[N]` and a number."""
     super().__init__(name=name)
     self.weights = tf.Variable(weights, dtype=tf.float64, name="weights")
@@ -28,18 +38,18 @@ class ReluNetwork(snt.Module):
     self.constant = tf.Variable(constant, dtype=tf.float64, name="constant")
 
   @property
-  def num_units(self):
+  def num_units(self) -> int:
     """How many hidden units there are."""
     return self.biases.shape[0]
 
-  def __call__(self, x):
+  def __call__(self, x: ArrayLike) -> tf.Tensor:
     """Evaluates `[B, d]` to float64 `[B]`."""
     x = tf.cast(x, tf.float64)
     hidden = tf.nn.relu(tf.matmul(x, self.weights) + self.biases)  # [B, N]
     return tf.linalg.matvec(hidden, self.output_weights) + self.constant
 
 
-def relu_interpolant(knots, values):
+def relu_interpolant(knots: ArrayLike, values: ArrayLike) -> ReluNetwork:
   """Builds the piecewise linear function through given points as a network.
 
   Args:
@@ -67,7 +77,9 @@ def relu_interpolant(knots, values):
   )
 
 
-def approximate(f, derivative, low, high, eps):
+def approximate(
+  f: Callable, derivative: Callable, low: float, high: float, eps: float
+) -> ReluNetwork:
   """Approximates a C1 function within eps in value and derivative (Lemma 1).
 
   Interpolation in equal pieces: on each the slope is the derivative somewhere
@@ -135,17 +147,17 @@ def _suffices(f, derivative, low, high, eps, pieces):
   return bool(value_error < eps and slope_error < eps)
 
 
-def sigmoid(x):
+def sigmoid(x: np.ndarray) -> np.ndarray:
   """The logistic function, without overflow."""
   return 0.5 * (1 + np.tanh(0.5 * x))
 
 
-def sigmoid_derivative(x):
+def sigmoid_derivative(x: np.ndarray) -> np.ndarray:
   """Its derivative."""
   return sigmoid(x) * sigmoid(-x)
 
 
-def approximate_sigmoid(eps):
+def approximate_sigmoid(eps: float) -> ReluNetwork:
   """Approximates the sigmoid on all of R within eps (Lemma 2, Corollary 1).
 
   Outside [-K, K] the network is constant. The supplement puts the limits 0
@@ -168,21 +180,27 @@ def approximate_sigmoid(eps):
 class SigmoidNetwork(snt.Module):
   """`sum_j a_j sigmoid(<w_j, x> + b_j)`, the networks of Hornik's theorem."""
 
-  def __init__(self, weights, biases, output_weights, name=None):
+  def __init__(
+    self,
+    weights: ArrayLike,
+    biases: ArrayLike,
+    output_weights: ArrayLike,
+    name: str | None = None,
+  ):
     """Takes the weights: `[d, N]`, `[N]` and `[N]`."""
     super().__init__(name=name)
     self.weights = tf.Variable(weights, dtype=tf.float64, name="weights")
     self.biases = tf.Variable(biases, dtype=tf.float64, name="biases")
     self.output_weights = tf.Variable(output_weights, dtype=tf.float64)
 
-  def __call__(self, x):
+  def __call__(self, x: ArrayLike) -> tf.Tensor:
     """Evaluates `[B, d]` to float64 `[B]`."""
     x = tf.cast(x, tf.float64)
     hidden = tf.sigmoid(tf.matmul(x, self.weights) + self.biases)
     return tf.linalg.matvec(hidden, self.output_weights)
 
 
-def relu_from_sigmoids(network, eps):
+def relu_from_sigmoids(network: SigmoidNetwork, eps: float) -> ReluNetwork:
   """Replaces each sigmoid of a network by ReLUs: the last step of Theorem 1.
 
   Args:
@@ -208,7 +226,13 @@ def relu_from_sigmoids(network, eps):
   )
 
 
-def contradiction_bound(f_derivative, g, low, high, num_points=1001):
+def contradiction_bound(
+  f_derivative: Callable,
+  g: Callable,
+  low: float,
+  high: float,
+  num_points: int = 1001,
+) -> float:
   """Bounds from below what any h can do against contradicting labels.
 
   Theorem 2 with a number: let `|f - h| <= e` and `|g - h'| <= e` on [low,
@@ -235,7 +259,15 @@ def contradiction_bound(f_derivative, g, low, high, num_points=1001):
   return float(np.max(gains / (lengths + 2)))
 
 
-def best_trained_error(f, g, low, high, hidden_size=32, num_steps=3000, seed=0):
+def best_trained_error(
+  f: Callable,
+  g: Callable,
+  low: float,
+  high: float,
+  hidden_size: int = 32,
+  num_steps: int = 3000,
+  seed: int = 0,
+) -> float:
   """Trains a C1 network to have the values f and the derivative g.
 
   Args:

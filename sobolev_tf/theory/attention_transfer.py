@@ -5,6 +5,8 @@ theta_f > 0. The transfer loss pulls a student that equals the teacher away to
 0; the Sobolev loss on L∘f leaves it where it is.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -15,13 +17,19 @@ from sobolev_tf.training.losses import sobolev_loss
 LOSSES = ("transfer", "sobolev")
 
 
-def constant_model_loss(theta):
+def constant_model_loss(theta: tf.Tensor | float) -> Callable:
   """Returns L∘g for L(p) = p^2 and g(x|theta) = theta, `[B, d]` to `[B]`."""
   # Adding 0 x changes nothing; it gives the constant its gradient, zero.
   return lambda x: tf.square(theta + 0.0 * tf.reduce_sum(x, axis=1))
 
 
-def objective(loss, theta, teacher_theta, x, alpha=1.0):
+def objective(
+  loss: str,
+  theta: tf.Tensor,
+  teacher_theta: float,
+  x: tf.Tensor,
+  alpha: float = 1.0,
+) -> tf.Tensor:
   """Mean transfer or Sobolev loss of a student.
 
   Args:
@@ -50,7 +58,13 @@ def objective(loss, theta, teacher_theta, x, alpha=1.0):
   )
 
 
-def descend(loss, start, teacher_theta=1.0, num_steps=200, step_size=0.05):
+def descend(
+  loss: str,
+  start: float,
+  teacher_theta: float = 1.0,
+  num_steps: int = 200,
+  step_size: float = 0.05,
+) -> np.ndarray:
   """Follows the gradient of a loss and returns the way.
 
   Args:

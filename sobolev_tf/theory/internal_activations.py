@@ -15,7 +15,9 @@ from sobolev_tf.training.losses import sobolev_loss
 _INPUTS, _ACTIVATIONS, _UNITS = 4, 12, 32
 
 
-def sub_network_errors(num_points=40, num_steps=1500, seed=0):
+def sub_network_errors(
+  num_points: int = 40, num_steps: int = 1500, seed: int = 0
+) -> dict[str, float]:
   """Trains a student of a teacher's head, with and without dy/dh.
 
   Args:

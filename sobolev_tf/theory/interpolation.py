@@ -9,6 +9,7 @@ carry one component of the gradient.
 import numpy as np
 import sonnet as snt
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 # A bump has its kinks at -2, -1, 1 and 2 half-widths from its point. Weighing
 # the four ReLUs by _LEVEL gives the value 1 and the slope 0 on top, by _TILT
@@ -35,7 +36,15 @@ class InterpolatingNetwork(snt.Module):
   in the backward pass too.
   """
 
-  def __init__(self, basis, axes, levels, tilts, negative_slope, name=None):
+  def __init__(
+    self,
+    basis: ArrayLike,
+    axes: ArrayLike,
+    levels: ArrayLike,
+    tilts: ArrayLike,
+    negative_slope: float,
+    name: str | None = None,
+  ):
     """Takes the weights as they are.
 
     Args:
@@ -54,13 +63,13 @@ class InterpolatingNetwork(snt.Module):
     self._negative_slope = negative_slope
 
   @property
-  def num_units(self):
+  def num_units(self) -> int:
     """How many hidden units the network has: 4 N (d + 1)."""
     return len(_KINKS) * (
       self.levels[0].shape.num_elements() + self.tilts[0].shape.num_elements()
     )
 
-  def __call__(self, x):
+  def __call__(self, x: ArrayLike) -> tf.Tensor:
     """Evaluates the network.
 
     Args:
@@ -101,8 +110,13 @@ class InterpolatingNetwork(snt.Module):
 
 
 def interpolating_network(
-  points, values, gradients, negative_slope=0.0, seed=0, basis=None
-):
+  points: ArrayLike,
+  values: ArrayLike,
+  gradients: ArrayLike,
+  negative_slope: float = 0.0,
+  seed: int = 0,
+  basis: ArrayLike | None = None,
+) -> InterpolatingNetwork:
   """Builds a network with given values and gradients at given points.
 
   Proposition 1 of the paper: zero Sobolev training loss is always possible.

@@ -6,13 +6,14 @@ more points (Proposition 2: drop them); here are families that need fewer.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 _NEWTON_STEPS = 100
 
 
-def points_needed(degree, with_derivatives):
+def points_needed(degree: int, with_derivatives: bool) -> int:
   """Points that determine a polynomial of at most a given degree.
 
   There are degree + 1 coefficients and one or two conditions per point. The
@@ -22,7 +23,7 @@ def points_needed(degree, with_derivatives):
   return -(-(degree + 1) // 2) if with_derivatives else degree + 1
 
 
-def lagrange_polynomial(points, values):
+def lagrange_polynomial(points: Sequence, values: Sequence) -> list:
   """The polynomial of lowest degree with given values.
 
   Args:
@@ -42,7 +43,9 @@ def lagrange_polynomial(points, values):
   )
 
 
-def hermite_polynomial(points, values, derivatives):
+def hermite_polynomial(
+  points: Sequence, values: Sequence, derivatives: Sequence
+) -> list:
   """The polynomial of lowest degree with given values and derivatives.
 
   Args:
@@ -66,7 +69,7 @@ def hermite_polynomial(points, values, derivatives):
   )
 
 
-def rival_polynomial(coefficients, points):
+def rival_polynomial(coefficients: Sequence, points: Sequence) -> list:
   """Another polynomial with the same values and derivatives at the points.
 
   Args:
@@ -127,18 +130,20 @@ def _times_root(coefficients, root):
   return product
 
 
-def gaussian(x, mu, sigma):
+def gaussian(x: float, mu: float, sigma: float) -> float:
   """The density of N(mu, sigma^2) at x; sigma is the standard deviation."""
   z = (x - mu) / sigma
   return np.exp(-0.5 * z * z) / (math.sqrt(2 * math.pi) * sigma)
 
 
-def gaussian_derivative(x, mu, sigma):
+def gaussian_derivative(x: float, mu: float, sigma: float) -> float:
   """Its derivative with respect to x."""
   return -(x - mu) / sigma**2 * gaussian(x, mu, sigma)
 
 
-def gaussian_from_point(x, value, derivative):
+def gaussian_from_point(
+  x: float, value: float, derivative: float
+) -> tuple[float, float]:
   """Recovers a Gaussian density from one point with its derivative.
 
   K_sob = 1 for Gaussians. With `r = derivative / value = -(x - mu) / sigma^2`
@@ -171,7 +176,9 @@ def gaussian_from_point(x, value, derivative):
   return x + slope * variance, math.sqrt(variance)
 
 
-def gaussian_twin(mu, sigma, points):
+def gaussian_twin(
+  mu: float, sigma: float, points: Sequence[float]
+) -> tuple[float, float]:
   """Finds the other Gaussian density with the same values at two points.
 
   K_reg > 2 for Gaussians: the paper's N(2, 1) and N(2.847, 1.641) agree at 0
@@ -223,7 +230,9 @@ def _newton(function, slope, x):
   return x
 
 
-def affine_from_point(point, value, gradient):
+def affine_from_point(
+  point: np.ndarray, value: float, gradient: np.ndarray
+) -> tuple[np.ndarray, float]:
   """An affine function `<w, x> + b` from one point with its gradient.
 
   Args:
@@ -238,7 +247,9 @@ def affine_from_point(point, value, gradient):
   return gradient, float(value - gradient @ np.asarray(point, np.float64))
 
 
-def affine_from_values(points, values):
+def affine_from_values(
+  points: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, float]:
   """An affine function from values alone: d + 1 of them, and no fewer.
 
   Args:

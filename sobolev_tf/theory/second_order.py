@@ -17,7 +17,7 @@ _MEANS = np.array([[-1.0, -0.5], [1.0, 0.7]])
 _DEVIATIONS = np.array([[0.9, 0.7], [0.6, 1.0]])
 
 
-def mixture_energy(x):
+def mixture_energy(x: tf.Tensor) -> tf.Tensor:
   """-ln of a mixture of two Gaussians, up to a constant: `[B, 2]` to `[B]`."""
   means = tf.constant(_MEANS, x.dtype)
   deviations = tf.constant(_DEVIATIONS, x.dtype)
@@ -27,7 +27,9 @@ def mixture_energy(x):
   return -tf.reduce_logsumexp(log_density, axis=1)
 
 
-def curvature_errors(num_points=12, num_steps=1500, seed=0):
+def curvature_errors(
+  num_points: int = 12, num_steps: int = 1500, seed: int = 0
+) -> dict[int, float]:
   """Learns the energy from values, gradients and precisions along the axes.
 
   Args:

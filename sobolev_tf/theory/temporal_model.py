@@ -6,6 +6,8 @@ step, `p(s' | s) = N(m(s), noise^2)`, which then generates whole trajectories
 from its own outputs. There small errors in the Jacobian of m add up.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -18,7 +20,7 @@ _INNER_STEPS, _INNER_TIME = 20, 0.02  # one step of the model is 0.4 s
 _NOISE = 0.01  # standard deviation of the process, per step and component
 
 
-def pendulum_step(states):
+def pendulum_step(states: np.ndarray) -> np.ndarray:
   """Moves damped pendulums on by 0.4 s: the black box.
 
   Args:
@@ -34,7 +36,13 @@ def pendulum_step(states):
   return np.stack([angle, velocity], axis=1)
 
 
-def generate(step, start, num_steps, noise=0.0, seed=0):
+def generate(
+  step: Callable,
+  start: np.ndarray,
+  num_steps: int,
+  noise: float = 0.0,
+  seed: int = 0,
+) -> np.ndarray:
   """Generates trajectories by feeding a step its own outputs.
 
   Args:
@@ -55,7 +63,12 @@ def generate(step, start, num_steps, noise=0.0, seed=0):
   return np.stack(states)
 
 
-def train_step_model(jacobian_weight, num_points=40, num_steps=2000, seed=0):
+def train_step_model(
+  jacobian_weight: float,
+  num_points: int = 40,
+  num_steps: int = 2000,
+  seed: int = 0,
+) -> Callable:
   """Learns one step of the simulator from random states.
 
   Args:
@@ -69,13 +82,10 @@ def train_step_model(jacobian_weight, num_points=40, num_steps=2000, seed=0):
   """
   rng = np.random.default_rng(seed)
   states = rng.uniform([-2.5, -4], [2.5, 4], [num_points, 2])
-  jacobian = finite_differences(pendulum_step, states)  # [B, 2, 2]
+  jacobian = finite_differences(pendulum_step, states).derivative  # [B, 2, 2]
   following = pendulum_step(states)
   following += _NOISE * rng.normal(size=following.shape)
-  target = [
-    tf.constant(np.asarray(array), tf.float32)
-    for array in (following, jacobian)
-  ]
+  target = [tf.constant(array, tf.float32) for array in (following, jacobian)]
   x = tf.constant(states, tf.float32)
   network = training.SmoothMLP([2, 32, 32, 2], seed)
 
@@ -87,7 +97,9 @@ def train_step_model(jacobian_weight, num_points=40, num_steps=2000, seed=0):
   return lambda s: network(tf.constant(s, tf.float32)).numpy()
 
 
-def rollout_errors(model, horizon=25, num_trajectories=100, seed=0):
+def rollout_errors(
+  model: Callable, horizon: int = 25, num_trajectories: int = 100, seed: int = 0
+) -> np.ndarray:
   """Compares generated mean trajectories with the simulator's.
 
   Args:

@@ -1,6 +1,9 @@
 """A smooth network and a training loop, small enough for demonstrations."""
 
+from collections.abc import Callable, Sequence
+
 import keras
+import numpy as np
 import sonnet as snt
 import tensorflow as tf
 
@@ -13,7 +16,13 @@ class SmoothMLP(snt.Module):
   weights are a function of the seed.
   """
 
-  def __init__(self, sizes, seed=0, dtype=tf.float32, name=None):
+  def __init__(
+    self,
+    sizes: Sequence[int],
+    seed: int = 0,
+    dtype: tf.DType = tf.float32,
+    name: str | None = None,
+  ):
     """Creates the variables.
 
     Args:
@@ -33,14 +42,19 @@ class SmoothMLP(snt.Module):
       self.weights.append(tf.Variable(draw / fan_in**0.5, name=f"w{layer}"))
       self.biases.append(tf.Variable(tf.zeros([fan_out], dtype), name="b"))
 
-  def __call__(self, x):
+  def __call__(self, x: tf.Tensor) -> tf.Tensor:
     """Evaluates `[B, in]` to `[B, out]`."""
     for w, b in zip(self.weights[:-1], self.biases[:-1], strict=True):
       x = tf.tanh(tf.matmul(x, w) + b)
     return tf.matmul(x, self.weights[-1]) + self.biases[-1]
 
 
-def minimise(objective, variables, num_steps, learning_rate=3e-3):
+def minimise(
+  objective: Callable,
+  variables: Sequence[tf.Variable],
+  num_steps: int,
+  learning_rate: float = 3e-3,
+) -> np.ndarray:
   """Minimises a scalar with Adam, all steps in one compiled loop.
 
   Args:

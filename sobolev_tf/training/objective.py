@@ -8,7 +8,12 @@ import tensorflow as tf
 
 from sobolev_tf.labels.matching import label_name, match_labels, orders_of
 from sobolev_tf.training import weight_schedules
-from sobolev_tf.training.losses import LOSSES, exact_cast, sobolev_loss
+from sobolev_tf.training.losses import (
+  LOSSES,
+  described,
+  exact_cast,
+  sobolev_loss,
+)
 from sobolev_tf.training.terms import (
   draw_directions,
   full_terms,
@@ -107,6 +112,7 @@ class Objective:
     sample_weight=None,
     training=True,
     batch=None,
+    dtype=None,
   ):
     """Evaluates the objective on a batch.
 
@@ -120,6 +126,7 @@ class Objective:
       training: False measures every order that has labels, along directions
         that are the same at every step.
       batch: what `global_batch(x)` says, where the caller knows it already.
+      dtype: that f computes in; None means that of x.
 
     Returns:
       `(losses, comparison)`: the loss of every example, `[B]`, and a
@@ -129,7 +136,7 @@ class Objective:
       ValueError: labels are missing, superfluous, or shaped wrongly.
     """
     batch = global_batch(x) if batch is None else batch
-    examples = self.examples(x, labels, scaling)
+    examples = self.examples(x, labels, scaling, dtype)
     return self.on_examples(
       f,
       examples,
@@ -140,20 +147,22 @@ class Objective:
       batch=batch,
     )
 
-  def examples(self, x, labels, scaling):
+  def examples(self, x, labels, scaling, dtype=None):
     """Brings a batch into scaled units: `Examples`; arguments as above."""
+    x = tf.convert_to_tensor(x)
+    dtype = x.dtype if dtype is None else dtype
     matched = match_labels(
       labels,
       x.shape[:1].concatenate(scaling.value_shape[1:]),
       x.shape,
-      x.dtype,
+      dtype,
       self.order,
     )
     scaled = {
-      label_name(j): scaling.scale_label(matched[label_name(j)], j)
+      label_name(j): scaling.scale_label(matched[label_name(j)], j, dtype)
       for j in sorted(orders_of(matched))
     }
-    return Examples(scaling.scale_inputs(x), scaled)
+    return Examples(scaling.scale_inputs(x, dtype), scaled)
 
   def on_examples(
     self,
@@ -315,9 +324,9 @@ def global_batch(x):
 
 
 def _checked_loss(name):
-  if name not in LOSSES:
+  if not isinstance(name, str) or name not in LOSSES:
     raise ValueError(
-      f"losses must be among {', '.join(LOSSES)}, but one is {name!r}."
+      f"losses must be among {', '.join(LOSSES)}, but one is {described(name)}."
     )
   return name
 

@@ -31,10 +31,10 @@ class ResidentLoss:
       ValueError: labels are missing or shaped wrongly.
     """
     dtype = model.compute_dtype
-    x = tf.convert_to_tensor(x, dtype)
-    y = keras.tree.map_structure(lambda a: tf.convert_to_tensor(a, dtype), y)
+    x = tf.convert_to_tensor(x)
+    y = keras.tree.map_structure(tf.convert_to_tensor, y)
     self.model = model
-    self.examples = model.objective.examples(x, y, model.scaling)
+    self.examples = model.objective.examples(x, y, model.scaling, dtype)
     self.size = x.shape[0]
     self.variables = model.trainable_variables
     self.l2 = tf.Variable(l2, dtype=dtype, trainable=False)

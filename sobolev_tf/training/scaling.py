@@ -6,11 +6,22 @@ network that maps z to u sees well-conditioned values and derivatives whatever
 units its user works in.
 """
 
+import warnings
+from collections.abc import Iterable, Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 SCALINGS = (None, "standard", "dml")
+
+# A derivative component of kind "dml" counts as at least this part of the
+# largest one of its output: see `Scaling.adapt`.
+_SMALLEST_SHARE = 0.2
+# Rounding beyond this part of a standard deviation is worth double precision,
+_WORTH_DOUBLE = 1e-4
+# and beyond this part, in the data itself, a warning.
+_WORTH_WARNING = 1e-3
 
 
 class Scaling(keras.layers.Layer):
@@ -24,7 +35,13 @@ class Scaling(keras.layers.Layer):
     Machine Learning", 2020): also every derivative component divided by its
     root mean square in standardised units, losses as means over components,
     and weights 1/(1+n) for the value and n/(1+n) for each derivative order,
-    n being the dimension of x.
+    n being the dimension of x. A root mean square counts as at least 0.2 of
+    the largest of its output: an input that hardly matters would otherwise
+    get the weight of one that does.
+
+  Means are subtracted in the dtype of the data and kept in float64, so that a
+  float64 column may have an offset that float32 could not hold (times in
+  seconds, total energies); what comes out is in the layer's dtype.
 
   The statistics are non-trainable weights: they are saved and restored with
   the model that holds this layer. Before `adapt` they are those of data that
@@ -34,7 +51,7 @@ class Scaling(keras.layers.Layer):
   y. `*in` and `*out` are the shapes of one x and one y.
   """
 
-  def __init__(self, kind=None, order=1, **kwargs):
+  def __init__(self, kind: str | None = None, order: int = 1, **kwargs):
     """Chooses the kind of scaling.
 
     Args:
@@ -53,7 +70,7 @@ class Scaling(keras.layers.Layer):
     self.kind = kind
     self.order = order
 
-  def build(self, input_shape, output_shape):
+  def build(self, input_shape: Sequence, output_shape: Sequence) -> None:
     """Makes the statistics for x `[B, *in]` and y `[B, *out]`."""
     self._in, self._out = tuple(input_shape[1:]), tuple(output_shape[1:])
     if self.kind is None:
@@ -63,9 +80,9 @@ class Scaling(keras.layers.Layer):
         f"scaling={self.kind!r} needs fixed shapes, but x has shape "
         f"{tuple(input_shape)} and y {tuple(output_shape)}."
       )
-    self.x_mean = self._statistic("x_mean", self._in, "zeros")
+    self.x_mean = self._statistic("x_mean", self._in, "zeros", "float64")
     self.x_scale = self._statistic("x_scale", self._in, "ones")
-    self.y_mean = self._statistic("y_mean", self._out, "zeros")
+    self.y_mean = self._statistic("y_mean", self._out, "zeros", "float64")
     self.y_scale = self._statistic("y_scale", self._out, "ones")
     self.derivative_rms = [
       self._statistic(f"d{j}_rms", self._out + self._in * j, "ones")
@@ -74,30 +91,48 @@ class Scaling(keras.layers.Layer):
     self._adapted = self._statistic("adapted", (), "zeros")
 
   @property
-  def value_shape(self):
+  def value_shape(self) -> tuple:
     """The shape `(None, *out)` of y that the statistics were made for."""
     return (None, *self._out)
 
   @property
-  def input_shape(self):
+  def input_shape(self) -> tuple:
     """The shape `(None, *in)` of x that the statistics were made for."""
     return (None, *self._in)
 
   @property
-  def adapted(self):
+  def adapted(self) -> bool:
     """Whether the statistics come from data; True where none are needed."""
     return self.kind is None or (self.built and bool(self._adapted.numpy()))
 
-  def adapt(self, batches):
+  @property
+  def needs_double_inputs(self) -> bool:
+    """Whether float32 would round x by more than 1e-4 of its deviation."""
+    return self.kind is not None and _is_offset(self.x_mean, self.x_scale)
+
+  @property
+  def needs_double_values(self) -> bool:
+    """Whether float32 would round y by more than 1e-4 of its deviation."""
+    return self.kind is not None and _is_offset(self.y_mean, self.y_scale)
+
+  def adapt(self, batches: Iterable) -> None:
     """Fits the statistics in one pass.
 
-    NaN labels are ignored. A column that is constant up to the rounding of
-    this layer's dtype, or has no label at all, gets scale 1. Deviations are
-    those of the sample itself (no n - 1).
+    NaN labels are ignored. A column that is constant up to the rounding of the
+    data's own dtype, or has no label at all, gets scale 1. Deviations are those
+    of the sample itself (no n - 1).
+
+    Warns of columns whose own dtype is too coarse for their offset, which no
+    scaling can mend, and of derivative components that kind "dml" counts as
+    larger than they are.
 
     Args:
       batches: iterable of `(x, labels)`; x `[B, *in]`, labels a tuple of y
-        `[B, *out]` and any number of derivatives `[B, *out, *in, ...]`.
+        `[B, *out]` and any number of derivatives `[B, *out, *in, ...]`, each in
+        the dtype that the data has.
+
+    Raises:
+      ValueError: there are no examples.
     """
     moments = [_Moments() for _ in range(self.order + 2)]
     for x, labels in batches:
@@ -106,52 +141,97 @@ class Scaling(keras.layers.Layer):
     if not moments[0].count.any():
       raise ValueError("the data to fit the scaling to holds no examples.")
     self.x_mean.assign(moments[0].mean)
-    resolution = np.finfo(self.variable_dtype).eps
-    self.x_scale.assign(moments[0].deviation(resolution))
+    self.x_scale.assign(moments[0].deviation())
+    _warn_of_rounding("x", moments[0])
     if moments[1].count.any():
       self.y_mean.assign(moments[1].mean)
-      self.y_scale.assign(moments[1].deviation(resolution))
+      self.y_scale.assign(moments[1].deviation())
+      _warn_of_rounding("y", moments[1])
     for j, rms in enumerate(self.derivative_rms, start=1):
       if moments[j + 1].count.any():
         # Division by a constant commutes with the mean of squares, so the
         # same pass serves x, y and derivatives.
         ratio = moments[j + 1].root_mean_square() / self.units(j).numpy()
-        # What is zero but for single precision's rounding is zero: divided by
-        # its own size, noise would weigh as much as a true derivative.
-        floor = np.finfo(np.float32).eps * np.nanmax(ratio)
-        ratio = np.where(ratio > floor, ratio, 0 * ratio)
-        rms.assign(np.where(np.isnan(ratio), 1.0, ratio))
+        rms.assign(self._floored(ratio, j))
     self._adapted.assign(1.0)
 
-  def scale_inputs(self, x):
-    """Converts x `[B, *in]` to scaled units."""
-    if self.kind is None:
-      return x
-    return (x - _read(self.x_mean, x)) / _read(self.x_scale, x)
+  def _floored(self, ratio, order):
+    """Root mean squares `[*out, *in, ...]` with small ones raised, NaN to 1.
 
-  def scale_labels(self, labels):
+    Divided by its own size, a component that is small beside the others would
+    weigh as much as they do in the loss, whatever it does for the value, and
+    with it its noise.
+    """
+    outputs = len(self._out)
+    axes = tuple(range(outputs, ratio.ndim))
+    known = np.where(np.isnan(ratio), 0, ratio)
+    least = _SMALLEST_SHARE * known.max(axis=axes, keepdims=True)
+    small = (ratio < least) & (ratio > np.finfo(np.float32).eps * least)
+    if small.any():
+      name = "dy" if order == 1 else f"d{order}y"
+      warnings.warn(
+        f'scaling="dml" counts {_columns(name, small)} as '
+        f"{_SMALLEST_SHARE} of the largest derivative of its output: in "
+        "standardised units it is smaller and hardly matters.",
+        stacklevel=3,
+      )
+    floored = np.maximum(ratio, least)
+    # An output without any derivative has no size to go by.
+    return np.where(np.isnan(ratio) | (floored == 0), 1.0, floored)
+
+  def scale_inputs(
+    self, x: tf.Tensor, dtype: tf.DType | None = None
+  ) -> tf.Tensor:
+    """Converts x `[B, *in]` to scaled units.
+
+    Args:
+      x: in the user's units.
+      dtype: of the result, to which it is rounded last; None means that of x.
+    """
+    if self.kind is None:
+      return x if dtype is None else tf.cast(x, dtype)
+    return _standardise(x, self.x_mean, self.x_scale, dtype)
+
+  def scale_labels(self, labels: Sequence[tf.Tensor]) -> tuple:
     """Converts `(y, D1, ...)` in full to scaled units."""
     return tuple(self.scale_label(label, j) for j, label in enumerate(labels))
 
-  def scale_label(self, label, order):
-    """Converts y (order 0) or a full derivative to scaled units."""
-    if self.kind is None:
-      return label
-    if order == 0:
-      return (label - _read(self.y_mean, label)) / _read(self.y_scale, label)
-    return label / tf.cast(self.units(order), label.dtype)
+  def scale_label(
+    self, label: tf.Tensor, order: int, dtype: tf.DType | None = None
+  ) -> tf.Tensor:
+    """Converts y (order 0) or a full derivative to scaled units.
 
-  def unscale(self, terms):
-    """Converts `(u, D1, ...)` in full back to the user's units."""
+    Args:
+      label: in the user's units.
+      order: of the derivative.
+      dtype: as in `scale_inputs`.
+    """
+    if self.kind is not None and order == 0:
+      return _standardise(label, self.y_mean, self.y_scale, dtype)
+    if self.kind is not None:
+      label = label / tf.cast(self.units(order), label.dtype)
+    return label if dtype is None else tf.cast(label, dtype)
+
+  def unscale(
+    self, terms: Sequence[tf.Tensor], dtype: tf.DType | None = None
+  ) -> tuple:
+    """Converts `(u, D1, ...)` in full back to the user's units.
+
+    Args:
+      terms: in scaled units.
+      dtype: of the value's result, whose offset may need float64; None means
+        that of u.
+    """
     if self.kind is None:
       return tuple(terms)
     u, *terms = terms
+    u = u if dtype is None else tf.cast(u, dtype)
     unscaled = [u * _read(self.y_scale, u) + _read(self.y_mean, u)]
     for j, term in enumerate(terms, start=1):
       unscaled.append(term * tf.cast(self.units(j), term.dtype))
     return tuple(unscaled)
 
-  def units(self, order, projected=False):
+  def units(self, order: int, projected: bool = False) -> tf.Tensor:
     """The user's units per scaled unit, for differences of one order.
 
     Args:
@@ -174,10 +254,12 @@ class Scaling(keras.layers.Layer):
       units = units / tf.reshape(tf.convert_to_tensor(self.x_scale), shape)
     return _pool(units, inputs) if projected and order else units
 
-  def balance(self, terms, projected=False):
+  def balance(
+    self, terms: Sequence[tf.Tensor], projected: bool = False
+  ) -> tuple:
     """Divides derivative terms in scaled units by their root mean square.
 
-    Only kind `"dml"` does; a component that is zero throughout stays as it is.
+    Only kind `"dml"` does, by the root mean square as `adapt` left it.
 
     Args:
       terms: `(u, D1, ...)` in scaled units, in full or projected.
@@ -191,7 +273,7 @@ class Scaling(keras.layers.Layer):
       for j, term in enumerate(terms)
     )
 
-  def divisor(self, order, projected=False):
+  def divisor(self, order: int, projected: bool = False) -> tf.Tensor:
     """What `balance` divides the terms of one order by; 1 for the value.
 
     Args:
@@ -204,11 +286,9 @@ class Scaling(keras.layers.Layer):
     if self.kind != "dml" or order == 0:
       return tf.ones([], self.variable_dtype)
     rms = tf.convert_to_tensor(self.derivative_rms[order - 1])
-    if projected:
-      rms = _pool(rms, len(self._in))
-    return tf.where(rms > 0, rms, tf.ones_like(rms))
+    return _pool(rms, len(self._in)) if projected else rms
 
-  def order_weights(self):
+  def order_weights(self) -> tuple[float, float]:
     """The scaling's own weights of the value and of every derivative order.
 
     Returns:
@@ -220,10 +300,11 @@ class Scaling(keras.layers.Layer):
     n = int(np.prod(self._in))
     return 1.0 / (1.0 + n), n / (1.0 + n)
 
-  def _statistic(self, name, shape, initializer):
+  def _statistic(self, name, shape, initializer, dtype=None):
     return self.add_weight(
       name=name,
       shape=shape,
+      dtype=dtype,
       initializer=initializer,
       trainable=False,
       autocast=False,
@@ -236,10 +317,14 @@ class _Moments:
   def __init__(self):
     self.count, self.mean, self._squares = np.zeros(()), 0.0, 0.0
     self._low, self._high = np.inf, -np.inf
+    self.resolution = np.finfo(np.float64).eps
 
   def update(self, values):
     """Merges a batch `[B, ...]` into the moments (Chan et al., 1979)."""
-    values = np.asarray(values, np.float64)
+    values = np.asarray(values)
+    if values.dtype.kind == "f":
+      self.resolution = max(self.resolution, np.finfo(values.dtype).eps)
+    values = values.astype(np.float64)
     known = ~np.isnan(values)
     count = known.sum(axis=0)
     mean = np.where(known, values, 0).sum(axis=0) / np.maximum(count, 1)
@@ -256,22 +341,85 @@ class _Moments:
     self._low = np.minimum(self._low, low)
     self._high = np.maximum(self._high, high)
 
-  def deviation(self, resolution):
-    """Standard deviation; 1 where the column is constant up to rounding.
-
-    Args:
-      resolution: relative, of the numbers that the network sees.
-    """
-    known = self.count > 0
-    low, high = np.where(known, self._low, 0), np.where(known, self._high, 0)
-    rounding = 8 * resolution * np.maximum(abs(low), abs(high))
+  def deviation(self):
+    """Standard deviation; 1 where the column is constant up to rounding."""
+    low, high = self.range()
+    is_constant = high - low <= 8 * self.rounding()
     deviation = np.sqrt(self._squares / np.maximum(self.count, 1))
-    return np.where(high - low > rounding, deviation, 1.0)
+    return np.where(is_constant, 1.0, deviation)
+
+  def rounding(self):
+    """The spacing of numbers as large as the column's in the data's dtype."""
+    low, high = self.range()
+    return self.resolution * np.maximum(np.abs(low), np.abs(high))
+
+  def range(self):
+    """Smallest and largest known number; 0 where there is none."""
+    known = self.count > 0
+    return np.where(known, self._low, 0), np.where(known, self._high, 0)
 
   def root_mean_square(self):
     """Root mean square; NaN where there is no label."""
     mean_square = self._squares / np.maximum(self.count, 1) + self.mean**2
     return np.where(self.count > 0, np.sqrt(mean_square), np.nan)
+
+
+def _standardise(values, mean, scale, dtype):
+  """`(values - mean) / scale`, rounded to `dtype` at the end."""
+  values = tf.convert_to_tensor(values)
+  if not values.dtype.is_floating:
+    values = tf.cast(values, tf.float64)
+  mean = tf.convert_to_tensor(mean)
+  high = tf.cast(mean, values.dtype)
+  centred = values - high
+  if values.dtype != mean.dtype:
+    # Near the mean the first difference is exact; this is what it left out.
+    centred -= tf.cast(mean - tf.cast(high, mean.dtype), values.dtype)
+  scaled = centred / _read(scale, values)
+  return scaled if dtype is None else tf.cast(scaled, dtype)
+
+
+def _is_offset(mean, scale):
+  """Whether a column is too far from zero for single precision."""
+  mean, scale = np.abs(mean.numpy()), scale.numpy()
+  rounding = np.finfo(np.float32).eps * (mean + scale)
+  return bool((rounding > _WORTH_DOUBLE * scale).any())
+
+
+def warn_of_rounding(name: str, values: np.ndarray, dtype: str) -> None:
+  """Warns of columns `[N, ...]` whose offset a dtype is too coarse for."""
+  moments = _Moments()
+  moments.update(values)
+  moments.resolution = max(moments.resolution, np.finfo(dtype).eps)
+  _warn_of_rounding(name, moments)
+
+
+def _warn_of_rounding(name, moments):
+  low, high = moments.range()
+  coarse = moments.rounding() > _WORTH_WARNING * moments.deviation()
+  coarse &= high > low
+  if coarse.any():
+    step = np.max(np.where(coarse, moments.rounding(), 0))
+    warnings.warn(
+      f"{_columns(name, coarse)} has an offset so large that numbers in this "
+      f"precision are up to {step:.2g} apart, which is coarse for its spread; "
+      'give float64 data to a model with scaling="standard", or subtract a '
+      "constant before anything is rounded.",
+      stacklevel=4,
+    )
+
+
+def _columns(name, chosen):
+  """`x[:, 0] and x[:, 3]` for a mask of components."""
+  if not chosen.ndim:
+    return name
+  names = [
+    f"{name}[:, {', '.join(str(i) for i in index)}]"
+    for index in np.argwhere(chosen)
+  ]
+  if len(names) > 4:
+    names = [*names[:3], f"{len(names) - 3} more"]
+  return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _read(statistic, like):

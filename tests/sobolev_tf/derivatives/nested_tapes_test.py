@@ -224,7 +224,7 @@ def test_sonnet_and_keras_networks_agree_with_finite_differences():
   )
   for network in (sonnet, keras_network):
     gradient = derivatives(network, x, 1)[1]
-    numeric = finite_differences(network, x)
+    numeric = finite_differences(network, x).derivative
     np.testing.assert_allclose(gradient, numeric, atol=1e-6)
 
 
@@ -244,7 +244,7 @@ def test_jacobian_through_convolution_and_pooling_is_exact():
   x = _points((2, 4, 4, 1))
   jacobian = derivatives(_image_network(), x, 1)[1]
   assert jacobian.shape == (2, 2, 4, 4, 1)
-  numeric = finite_differences(_image_network(), x)
+  numeric = finite_differences(_image_network(), x).derivative
   np.testing.assert_allclose(jacobian, numeric, atol=1e-6)
 
 
@@ -316,7 +316,7 @@ def test_parameter_gradients_through_derivatives_are_right(
   gradient = tape.gradient(value, variable)
   numeric = finite_differences(
     lambda p: loss(tf.constant(p)).numpy(), flat[np.newaxis], batched=False
-  )
+  ).derivative
   np.testing.assert_allclose(gradient, numeric[0], rtol=1e-5, atol=1e-7)
 
 

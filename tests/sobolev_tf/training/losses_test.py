@@ -1,10 +1,12 @@
 """Sobolev losses against an independent NumPy computation."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from sobolev_tf.derivatives.nested_tapes import derivatives
+from sobolev_tf.model import SobolevModel
 from sobolev_tf.training.losses import LOSSES, sobolev_loss
 
 _SHAPES = ((4, 3), (4, 3, 2), (4, 3, 2, 2))
@@ -203,8 +205,34 @@ def test_targets_take_the_dtype_of_the_prediction():
     ({"target": lambda p: (p[0], p[1][:, :1], p[2])}, "order 1"),
     ({"weights": (1, 1)}, "weights"),
     ({"weights": (1, np.ones(3), 1)}, r"weights\[1\]"),
+    ({"weights": "abc"}, "weights.*'abc'"),
+    ({"weights": ("1", 1, 1)}, r"weights\[0\].*'1'"),
+    ({"weights": (1, -0.1, 1)}, r"weights\[1\].*-0.1"),
+    ({"weights": (1, 1, np.nan)}, r"weights\[2\].*nan"),
+    ({"weights": (1, 1, -np.ones([3, 2, 2]))}, r"weights\[2\].*\(3, 2, 2\)"),
+    ({"weights": (1, None, 1)}, r"weights\[1\].*None"),
+    ({"weights": np.ones(3)}, r"weights.*shape \(3,\)"),
+    ({"weights": lambda step: 1.0}, r"weights\[1\].*function"),
+    ({"weights": {"dy": 1}}, r"weights\[1\]"),
     ({"loss": ("l1", "l2")}, "loss"),
     ({"loss": "l3"}, "l3"),
+    ({"loss": ("l1", "l2", 3)}, "3"),
+    ({"loss": None}, "None"),
+    ({"loss": tf.square}, "function"),
+    ({"loss": ("l1", tf.square, "l1")}, "function"),
+    ({"huber_delta": 0}, "huber_delta.* 0"),
+    ({"huber_delta": -1.0}, "huber_delta.*-1"),
+    ({"huber_delta": np.nan}, "huber_delta.*nan"),
+    ({"huber_delta": np.inf}, "huber_delta.*inf"),
+    ({"huber_delta": "1"}, "huber_delta.*'1'"),
+    ({"huber_delta": None}, "huber_delta.*None"),
+    ({"target": lambda p: p[0]}, "target must be a tuple.*write"),
+    ({"target": lambda p: ()}, "target 0"),
+    ({"target": lambda p: (*p[:2], p[2] + 1j)}, r"target\[2\].*complex"),
+    ({"target": lambda p: (*p[:2], p[2].astype(str))}, r"target\[2\].*string"),
+    ({"target": lambda p: (p[0], None, p[2])}, r"target\[1\].*None"),
+    ({"output_weights": ["a", "b", "c"]}, "output_weights.*string"),
+    ({"example_weights": "abc"}, "example_weights.*string"),
     ({"reduction": "max"}, "reduction"),
     ({"output_weights": np.ones(2)}, "output_weights"),
     ({"example_weights": np.ones([4, 1])}, "example_weights"),
@@ -216,6 +244,86 @@ def test_what_does_not_fit_is_refused_in_one_sentence(change, message):
   target = options.pop("target", lambda p: p)(predicted)
   with pytest.raises(ValueError, match=message) as refusal:
     sobolev_loss(predicted, target, **options)
+  assert str(refusal.value).endswith(".")
+
+
+def _array(values):
+  return np.array(values, np.float64)
+
+
+@pytest.mark.parametrize(
+  "given", [_array([1.0, 2.0]), tf.constant([1.0, 2.0]), 3.0, {"y": 1}]
+)
+def test_terms_that_are_no_tuples_are_not_taken_apart(given):
+  with pytest.raises(ValueError, match="predicted must be a tuple") as refusal:
+    sobolev_loss(given, given)
+  assert str(refusal.value).endswith(".")
+
+
+def test_a_prediction_must_be_floating_and_have_a_batch_axis():
+  with pytest.raises(ValueError, match=r"predicted\[0\].*int64"):
+    sobolev_loss((np.arange(3),), (np.arange(3),))
+  with pytest.raises(ValueError, match="batch axis"):
+    sobolev_loss((1.0,), (1.0,))
+
+
+@pytest.mark.parametrize(
+  "labels", [np.array([0, 2]), tf.constant([0, 2]), [0, 2], np.uint8([0, 2])]
+)
+def test_labels_of_any_real_dtype_count_as_their_numbers(labels):
+  loss = sobolev_loss((_array([0.5, 0.5]),), (labels,)).loss
+  np.testing.assert_array_equal(loss, [0.25, 2.25])
+  flags = sobolev_loss((_array([0.5, 0.5]),), (np.array([True, False]),)).loss
+  np.testing.assert_array_equal(flags, [0.25, 0.25])
+
+
+def test_double_labels_of_a_single_prediction_are_taken_in_its_dtype():
+  target = tf.constant([0.1, 0.2], tf.float64)
+  result = sobolev_loss((tf.constant([0.0, 0.0]),), (target,))
+  assert result.loss.dtype == tf.float32
+  np.testing.assert_allclose(result.loss, [0.01, 0.04], rtol=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0.37, 2, tf.constant(0.37, tf.float64)])
+def test_one_weight_is_that_of_every_derivative_beside_the_value(weight):
+  predicted, target = _tuples()
+  one = sobolev_loss(predicted, target, weight)
+  each = sobolev_loss(predicted, target, (1, weight, weight))
+  np.testing.assert_allclose(one.loss, each.loss, rtol=1e-14)
+  value = sobolev_loss(predicted[:1], target[:1], weight).loss
+  np.testing.assert_allclose(value, one.terms[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize("weights", [0.37, (0.37, 2.5)])
+def test_weights_mean_here_what_they_mean_in_compile(weights):
+  x = np.random.default_rng(2).normal(size=[8, 2])
+  f, _ = _network()
+  labels = [term.numpy() + 0.3 for term in derivatives(f, x, 2)]
+  network = keras.Sequential([keras.layers.Dense(3, "tanh", dtype="float64")])
+  model = SobolevModel(network, order=2, dtype="float64")
+  model.compile(derivative_weights=weights, run_eagerly=True)
+  model.build((None, 2))
+  data = tf.data.Dataset.from_tensor_slices((x, tuple(labels))).batch(8)
+  reported = model.evaluate(data, verbose=0, return_dict=True)["loss"]
+  weights = weights if isinstance(weights, float) else (1, *weights)
+  loss = sobolev_loss(derivatives(network, x, 2), labels, weights).loss
+  np.testing.assert_allclose(reported, np.mean(loss), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ("losses", "message"),
+  [
+    (lambda a, b: a - b, "function"),
+    (["l2", tf.square], "function"),
+    (None, "None"),
+    (["l2", "l1", "l2"], "3 entries"),
+    ("mse", "'mse'"),
+  ],
+)
+def test_compile_refuses_losses_in_the_same_words(losses, message):
+  model = SobolevModel(keras.Sequential([keras.layers.Dense(1)]), order=2)
+  with pytest.raises(ValueError, match=message) as refusal:
+    model.compile(derivative_losses=losses)
   assert str(refusal.value).endswith(".")
 
 

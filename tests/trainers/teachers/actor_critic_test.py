@@ -116,7 +116,7 @@ def test_entropy_pushes_toward_the_uniform_policy():
   gradient = tape.gradient(loss, logits)
   jacobian = finite_differences(
     lambda z: loss_of(tf.constant(z)).numpy()[:, None], logits.numpy()
-  )
+  ).derivative
   np.testing.assert_allclose(gradient, jacobian[:, 0], atol=1e-7)
   smaller = logits - 0.1 * gradient
   entropies = [
