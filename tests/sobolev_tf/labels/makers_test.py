@@ -209,17 +209,19 @@ def test_the_estimated_errors_are_of_the_size_of_the_true_ones(
 
 
 def test_labels_that_may_be_hopeless_are_unknown():
-  dy, errors, truth = _estimated(_sine, 100, noise=0.2)
+  dy, errors, truth = _estimated(_sine, 100, noise=0.2, largest_error=0.5)
   unknown = np.isnan(dy)
   assert 0 < unknown.mean() < 1 and np.isfinite(errors).all()
   kept, _, _ = _estimated(_sine, 100, noise=0.2, largest_error=np.inf)
   np.testing.assert_array_equal(kept[~unknown], dy[~unknown])
   wrong = np.abs(kept - truth)
   assert np.mean(wrong[unknown] ** 2) > 1.5 * np.mean(wrong[~unknown] ** 2)
-  strict, _, _ = _estimated(_sine, 100, noise=0.2, largest_error=0.1)
+  strict, _, _ = _estimated(_sine, 100, noise=0.2, largest_error=0.3)
   assert np.isnan(strict).mean() > unknown.mean()
   noise = np.random.default_rng(0).normal(size=60)
-  assert np.isnan(targets_from_neighbours(_points(60), noise)[1]).mean() > 0.9
+  with pytest.warns(UserWarning, match="no derivative could be estimated"):
+    _, dy = targets_from_neighbours(_points(60), noise)
+  assert np.isnan(dy).all()
 
 
 def test_degree_two_is_taken_where_there_are_points_enough():
