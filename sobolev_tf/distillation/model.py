@@ -179,7 +179,9 @@ class DistillationModel(NetworkModel):
       "save the student: model.student.save(...), or save_weights(...)."
     )
 
-  def save(self, filepath: typing.Any, *args: typing.Any, **kwargs: typing.Any):
+  def save(
+    self, filepath: typing.Any, *args: typing.Any, **kwargs: typing.Any
+  ) -> None:
     """Raises, before it touches a file; see `get_config`."""
     self.get_config()
 

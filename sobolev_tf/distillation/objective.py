@@ -7,6 +7,7 @@ supplement compares with (SM §5).
 """
 
 import typing
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -30,14 +31,14 @@ class DistillationLoss(typing.NamedTuple):
 
 
 def policy_distillation_loss(
-  predicted,
-  target,
-  alpha=1.0,
+  predicted: tuple,
+  target: tuple,
+  alpha: float = 1.0,
   *,
-  kl="student_teacher",
-  squared=False,
-  unit_norm=False,
-):
+  kl: str = "student_teacher",
+  squared: bool = False,
+  unit_norm: bool = False,
+) -> DistillationLoss:
   """The policy distillation objective of §4.2, per example.
 
       KL(pi || pi*) + alpha E_v |grad_s <log pi*, v> - grad_s <log pi, v>|
@@ -89,7 +90,9 @@ def policy_distillation_loss(
   return DistillationLoss(divergence + alpha * distance, divergence, distance)
 
 
-def projected_policy_gradient(policy, s, directions):
+def projected_policy_gradient(
+  policy: Callable, s: tf.Tensor, directions: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
   """Computes log pi(s) and its projected gradient grad_s <log pi(s), v>.
 
   One backward pass for the whole batch and each direction, however many
@@ -119,8 +122,11 @@ def projected_policy_gradient(policy, s, directions):
 
 
 def policy_directions(
-  teacher_logits, seed, directions="sphere", num_projections=1
-):
+  teacher_logits: tf.Tensor,
+  seed: typing.Any,
+  directions: str = "sphere",
+  num_projections: int = 1,
+) -> tf.Tensor:
   """The directions v in which log-policies are compared.
 
   Args:
@@ -153,19 +159,21 @@ def policy_directions(
   return tf.reshape(v, [-1, num_projections, count])
 
 
-def kl_divergence(p_logits, q_logits):
+def kl_divergence(p_logits: tf.Tensor, q_logits: tf.Tensor) -> tf.Tensor:
   """KL(p || q) in nats, `[B]`, of two policies' logits `[B, A]`."""
   p, q = tf.nn.log_softmax(p_logits), tf.nn.log_softmax(q_logits)
   return tf.reduce_sum(tf.exp(p) * (p - q), axis=1)
 
 
-def policy_entropy(logits):
+def policy_entropy(logits: tf.Tensor) -> tf.Tensor:
   """Entropy in nats, `[B]`, of a policy's logits `[B, A]`."""
   p = tf.nn.log_softmax(logits)
   return -tf.reduce_sum(tf.exp(p) * p, axis=1)
 
 
-def action_prediction_error(student_logits, teacher_logits):
+def action_prediction_error(
+  student_logits: tf.Tensor, teacher_logits: tf.Tensor
+) -> tf.Tensor:
   """1 where the most probable actions differ, else 0; `[B]`, float32.
 
   The left measure of Figure 4. Among equally probable actions the first
@@ -178,7 +186,9 @@ def action_prediction_error(student_logits, teacher_logits):
   return tf.cast(differ, tf.float32)
 
 
-def attention_transfer_loss(predicted, target_gradient, alpha=1.0):
+def attention_transfer_loss(
+  predicted: tuple, target_gradient: tf.Tensor, alpha: float = 1.0
+) -> SobolevLoss:
   """Gradient-based attention transfer, Eq. (3) of the supplement's §5.
 
   Per example `L(g(x)) + alpha |dL(g(x))/dx - dL(f(x))/dx|_2`: the student g

@@ -1,6 +1,7 @@
 """A network that is cut into segments, each trained on its own (§4.3)."""
 
 import typing
+from collections.abc import Sequence
 
 import sonnet as snt
 import tensorflow as tf
@@ -78,7 +79,14 @@ class DecoupledNetwork(snt.Module):
   or bootstrapped targets most of them are.
   """
 
-  def __init__(self, segments, estimators, targets="true", l2=0.0, name=None):
+  def __init__(
+    self,
+    segments: Sequence,
+    estimators: Sequence,
+    targets: str = "true",
+    l2: float = 0.0,
+    name: str | None = None,
+  ):
     """Joins the parts.
 
     Args:
@@ -112,20 +120,22 @@ class DecoupledNetwork(snt.Module):
     self._l2 = l2
 
   @property
-  def main_variables(self):
+  def main_variables(self) -> list:
     """Trainable variables of all segments, from below."""
     return [v for s in self.segments for v in parts.trainable_variables(s)]
 
   @property
-  def estimator_variables(self):
+  def estimator_variables(self) -> list:
     """Trainable variables of all estimators, from below."""
     return [v for e in self.estimators for v in parts.trainable_variables(e)]
 
-  def __call__(self, x, is_training=False):
+  def __call__(self, x: tf.Tensor, is_training: bool = False) -> tf.Tensor:
     """Logits `[B, classes]`; the plain network, no estimator asked."""
     return self.activations(x, is_training)[-1]
 
-  def activations(self, x, is_training=False):
+  def activations(
+    self, x: tf.Tensor, is_training: bool = False
+  ) -> list[tf.Tensor]:
     """Every segment's output, from below; the logits last."""
     outputs = []
     for segment in self.segments:
@@ -133,7 +143,9 @@ class DecoupledNetwork(snt.Module):
       outputs.append(x)
     return outputs
 
-  def gradients(self, x, y, measure=True):
+  def gradients(
+    self, x: tf.Tensor, y: tf.Tensor, measure: bool = True
+  ) -> StepGradients:
     """Computes the gradients of main network and estimators on one batch.
 
     BatchNorm makes the loss of one example depend on the others; the gradient
@@ -310,7 +322,7 @@ def _after(done, x):
     return tf.identity(x)
 
 
-def is_decayed(variable):
+def is_decayed(variable: tf.Variable) -> bool:
   """Whether the L2 term counts a variable: weights, not biases or BatchNorm."""
   return len(variable.shape) > 1
 

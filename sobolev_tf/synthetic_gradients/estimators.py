@@ -6,6 +6,7 @@ quantities are those of each example's own loss, not divided by the batch.
 """
 
 import typing
+from collections.abc import Callable
 
 import sonnet as snt
 import tensorflow as tf
@@ -73,12 +74,12 @@ class LossCritic(snt.Module):
 
   def __init__(
     self,
-    predictor,
-    match_value=True,
-    match_gradient=True,
-    match_labels=False,
-    loss="l1",
-    name=None,
+    predictor: Callable,
+    match_value: bool = True,
+    match_gradient: bool = True,
+    match_labels: bool = False,
+    loss: str = "l1",
+    name: str | None = None,
   ):
     """Wraps a class predictor.
 
@@ -114,11 +115,11 @@ class LossCritic(snt.Module):
     self.predictor(h)
 
   @property
-  def needs_gradient(self):
+  def needs_gradient(self) -> bool:
     """Whether training needs the true gradient w.r.t. h."""
     return self.match_gradient
 
-  def __call__(self, h, y):
+  def __call__(self, h: tf.Tensor, y: tf.Tensor) -> Estimate:
     """Predicts the loss and its derivatives.
 
     Args:
@@ -146,7 +147,7 @@ class LossCritic(snt.Module):
     # m is linear in y, so dm/dy is known without differentiating.
     return Estimate(value, gradient, label_gradient)
 
-  def loss(self, estimate, target):
+  def loss(self, estimate: Estimate, target: Target) -> EstimatorLoss:
     """Compares an estimate with its target: `EstimatorLoss`."""
     value = _term(estimate.value, target.value, self._loss)
     gradient = _term(estimate.gradient, target.gradient, self._loss)
@@ -193,7 +194,9 @@ class DirectEstimator(snt.Module):
 
   needs_gradient = True
 
-  def __init__(self, network, loss="l1", name=None):
+  def __init__(
+    self, network: Callable, loss: str = "l1", name: str | None = None
+  ):
     """Wraps `network(h, y)`, which returns a tensor shaped as h.
 
     Args:
@@ -210,7 +213,7 @@ class DirectEstimator(snt.Module):
     """Builds the network for activations like h and labels like y."""
     self.network(h, y)
 
-  def __call__(self, h, y):
+  def __call__(self, h: tf.Tensor, y: tf.Tensor) -> Estimate:
     """Answers with the synthetic gradient alone: an `Estimate`."""
     gradient = self.network(h, y)
     if not gradient.shape.is_compatible_with(h.shape):
@@ -220,7 +223,7 @@ class DirectEstimator(snt.Module):
       )
     return Estimate(None, gradient)
 
-  def loss(self, estimate, target):
+  def loss(self, estimate: Estimate, target: Target) -> EstimatorLoss:
     """Compares an estimate with its target: `EstimatorLoss`."""
     term = _term(estimate.gradient, target.gradient, self._loss)
     if term is None:
@@ -239,12 +242,12 @@ class ZeroEstimator(snt.Module):
   def make_variables(self, h: tf.Tensor, y: tf.Tensor) -> None:
     """Builds nothing."""
 
-  def __call__(self, h, y):
+  def __call__(self, h: tf.Tensor, y: tf.Tensor) -> Estimate:
     """Answers with zeros: an `Estimate`."""
     del y
     return Estimate(None, tf.zeros_like(h))
 
-  def loss(self, estimate, target):
+  def loss(self, estimate: Estimate, target: Target) -> EstimatorLoss:
     """There is nothing to train; the gradient's L1 error, for logging."""
     term = _term(estimate.gradient, target.gradient, "l1")
     zeros = tf.zeros(tf.shape(estimate.gradient)[:1], estimate.gradient.dtype)

@@ -4,12 +4,17 @@ A synthetic gradient that is the gradient of some loss has a symmetric Jacobian
 w.r.t. the activations, because the order of differentiation does not matter.
 """
 
+import typing
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from sobolev_tf.derivatives.directions import random_directions
 
 
-def jacobian_asymmetry(field, h, seed, num_projections=8):
+def jacobian_asymmetry(
+  field: Callable, h: tf.Tensor, seed: typing.Any, num_projections: int = 8
+) -> tf.Tensor:
   """Estimates `|J - J^T| / |J|` (Frobenius norms) of a field's Jacobian.
 
   For random unit directions v the mean of `|J v - J^T v|^2` is proportional to

@@ -149,7 +149,9 @@ class DecoupledModel(keras.Model):
       "save the segments."
     )
 
-  def save(self, filepath: typing.Any, *args: typing.Any, **kwargs: typing.Any):
+  def save(
+    self, filepath: typing.Any, *args: typing.Any, **kwargs: typing.Any
+  ) -> None:
     """Raises, before it touches a file; see `get_config`."""
     self.get_config()
 

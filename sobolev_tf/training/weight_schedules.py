@@ -1,6 +1,7 @@
 """Weights of the derivative losses: numbers, arrays, functions of the step."""
 
 import numbers
+import typing
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 from sobolev_tf.training.losses import exact_cast
 
 
-def checked(weight):
+def checked(weight: typing.Any) -> typing.Any:
   """Brings the weight of one derivative order into one form.
 
   Args:
@@ -39,7 +40,7 @@ def checked(weight):
   return np.array(weight, float) if np.ndim(weight) else float(weight)
 
 
-def highest_active_order(weights):
+def highest_active_order(weights: tuple) -> int:
   """The highest derivative order that a loss with these weights needs.
 
   Only the plain number 0 switches an order off: the value of a schedule is not
@@ -53,7 +54,9 @@ def highest_active_order(weights):
   )
 
 
-def weight_at(weight, step, dtype):
+def weight_at(
+  weight: typing.Any, step: tf.Tensor | int, dtype: tf.DType
+) -> tf.Tensor:
   """Evaluates a weight at an optimizer step: a tensor of `dtype`."""
   if callable(weight):
     # As float32, in which `0.95**step` and `step / 1000` mean what they say.
@@ -61,7 +64,7 @@ def weight_at(weight, step, dtype):
   return exact_cast(weight, dtype)
 
 
-def serialize_weights(weights):
+def serialize_weights(weights: tuple) -> list:
   """Turns weights into what `keras.saving.deserialize_keras_object` reads.
 
   Raises:
