@@ -110,6 +110,7 @@ def check_derivatives(
   """
   _check_options(tolerance, max_points)
   x = as_points(x)
+  rows = np.arange(len(x))
   rng = np.random.default_rng(seed)
   if not callable(f_or_labels):
     if dy is not None or not isinstance(f_or_labels, (tuple, list)):
@@ -133,11 +134,11 @@ def check_derivatives(
   if dy.dtype.kind == "f" and np.isinf(dy).any():
     return _infinite(dy)
   if len(dy) == len(x) > max_points:
-    chosen = rng.choice(len(x), max_points, replace=False)
-    x, dy = x[chosen], dy[chosen]
+    rows = rng.choice(len(x), max_points, replace=False)
+    x, dy = x[rows], dy[rows]
   y = evaluate(f, x)
   _check_shapes(x, y, dy)
-  return _check_function(f, x, y, dy, tolerance, rng)
+  return _check_function(f, x, y, dy, tolerance, rng, rows)
 
 
 def _claimed(f, x, dy):
@@ -200,7 +201,7 @@ def _check_shapes(x, y, dy):
       )
 
 
-def _check_function(f, x, y, dy, tolerance, rng):
+def _check_function(f, x, y, dy, tolerance, rng, rows):
   shape = (len(x), y[0].size, x[0].size)
   tolerance = _FUNCTION_TOLERANCE if tolerance is None else tolerance
   claimed = dy.reshape(shape).astype(np.float64)  # [B, O, M]
@@ -226,7 +227,7 @@ def _check_function(f, x, y, dy, tolerance, rng):
   floor = 10 * np.cbrt(np.finfo(measured.derivative.dtype).eps)
   points = x.reshape(len(x), -1).astype(np.float64)
   values = y.reshape(len(y), -1).astype(np.float64)
-  measured = _Measured(points, values, claimed, found, doubt, floor)
+  measured = _Measured(points, values, claimed, found, doubt, floor, rows)
   return _judge(measured, dy, tolerance, "the function", may_be_noisy=True)
 
 
@@ -287,6 +288,7 @@ def _check_scattered(x, y, dy, tolerance, max_points, rng):
     claimed[chosen],
     *measure_locally(points, values, claimed, chosen),
     floor=0.01,
+    rows=chosen,
   )
   near = _SCATTERED_TOLERANCE if tolerance is None else tolerance
   result = _judge(local, dy, near, "the values y")
@@ -305,7 +307,8 @@ def _check_scattered(x, y, dy, tolerance, max_points, rng):
     )
     return dataclasses.replace(result, message=message or result.message)
   far = _FACTOR_TOLERANCE if tolerance is None else tolerance
-  together = _Measured(points, values, claimed, found, doubt, floor=0.1)
+  rows = np.arange(len(points))
+  together = _Measured(points, values, claimed, found, doubt, 0.1, rows)
   rough = roughness(points, claimed)
   coarse = _judge(together, dy, far, "the values y", certainty=2, rough=rough)
   return result if coarse.verdict == "cannot tell" else coarse
@@ -321,6 +324,7 @@ class _Measured(typing.NamedTuple):
     found: what they should be.
     doubt: by how much that may be off.
     floor: the least size of a component, as part of the largest.
+    rows: where the points are in the user's x, `[B]`.
   """
 
   points: np.ndarray
@@ -329,6 +333,7 @@ class _Measured(typing.NamedTuple):
   found: np.ndarray
   doubt: np.ndarray
   floor: float
+  rows: np.ndarray
 
 
 def _judge(
@@ -339,7 +344,7 @@ def _judge(
   Left undecided are errors between `tolerance` and `certainty` times that, and
   errors that are no more than twice `rough`.
   """
-  points, values, claimed, found, doubt, floor = measured
+  points, values, claimed, found, doubt, floor, rows = measured
   known = np.isfinite(claimed) & np.isfinite(found) & np.isfinite(doubt)
   claimed, found, doubt = (
     np.where(known, a, np.nan) for a in (claimed, found, doubt)
@@ -375,7 +380,7 @@ def _judge(
     order = order[: wrong.sum()]
     shape = dy.shape[1:]
     message = describe_faults(
-      claimed, found, errors, order, shape, source, points, values
+      claimed, found, errors, order, shape, source, points, values, rows
     )
     return _result("wrong", dy, errors, message, _indices(order, shape))
   unsure = certainty > 1 and (doubts[seen] > certainty * tolerance).any()

@@ -22,6 +22,7 @@ def describe_faults(
   source: str,
   x: np.ndarray,
   y: np.ndarray,
+  rows: np.ndarray,
 ) -> str:
   """Describes wrong components, the worst first, or what is wrong with all.
 
@@ -34,6 +35,7 @@ def describe_faults(
     source: what the labels disagree with.
     x: the points `[B, M]`.
     y: the values `[B, O]`.
+    rows: where the points are in the user's x, `[B]`.
 
   Returns:
     One or two sentences.
@@ -46,7 +48,7 @@ def describe_faults(
   errors = errors.reshape(-1)
   parts = []
   for index in wrong[:_NAMED]:
-    cause = _cause(claimed, found, index, shape)
+    cause = _cause(claimed, found, index, shape, rows)
     parts.append(
       f"{component_name(index, shape)} disagrees with {source}: error "
       f"{100 * errors[index]:.0f} %{cause}"
@@ -64,7 +66,7 @@ def component_name(index: int, shape: tuple) -> str:
   return f"dy[:, {', '.join(str(i) for i in np.unravel_index(index, shape))}]"
 
 
-def _cause(claimed, found, index, shape):
+def _cause(claimed, found, index, shape, points):
   label, truth = claimed[:, index], found[:, index]
   known = np.isfinite(label) & np.isfinite(truth)
   label, truth = label[known], truth[known]
@@ -72,7 +74,7 @@ def _cause(claimed, found, index, shape):
     return ", as if it had never been filled in"
   rows = outlying(truth - label)
   if rows.size:
-    rows = np.flatnonzero(known)[rows]
+    rows = np.sort(points[known][rows])
     listed = ", ".join(str(row) for row in rows[:_NAMED])
     return f", nearly all of it at {rows.size} of the points (row {listed})"
   ratio = np.sum(label * truth) / np.sum(label**2)

@@ -285,7 +285,12 @@ def test_a_few_bad_points_are_found_by_their_rows():
   dy[[17, 120], 0, 1] += [1.5, -2]
   check = _check("function", x, y, dy)
   assert check.verdict == "wrong" and check.wrong_components == ((0, 1),)
-  assert "(row 17, 120" in check.message
+  assert "(row 17, 120)" in check.message
+  x, y, dy = _labels(400)
+  dy[[350, 30, 390], 0, 1] += [3, -3, 3]
+  check = check_derivatives(lambda z: _f(z).numpy(), x, dy, seed=1)
+  named = check.message.split("(row ")[1].split(")")[0].split(", ")
+  assert {int(row) for row in named} <= {30, 350, 390}
 
 
 _SCALED = {
