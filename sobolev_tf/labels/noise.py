@@ -58,10 +58,10 @@ def _is_noise(x, truths, component, left):
   count = predictors.shape[1]
   expected = (count + _CHANCE * np.sqrt(2 * count)) / len(x)
   neighbour = nearest_neighbours(x, 1)[0][:, 0]
+  # Points are often each other's nearest and then count twice.
   shared = np.mean(left * left[neighbour]) / np.mean(left**2)
-  return _explained(left, predictors) <= expected and abs(
-    shared
-  ) <= _CHANCE / np.sqrt(len(x))
+  by_chance = _CHANCE * np.sqrt(2 / len(x))
+  return _explained(left, predictors) <= expected and shared <= by_chance
 
 
 def _explained(values, predictors):
