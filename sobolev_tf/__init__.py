@@ -28,6 +28,7 @@ from sobolev_tf.labels import (
   targets_from_neighbours,
 )
 from sobolev_tf.model import SobolevModel
+from sobolev_tf.surrogate import SurrogateModel, fit_surrogate
 from sobolev_tf.training import Scaling, SobolevLoss, sobolev_loss
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ __all__ = [
   "Scaling",
   "SobolevLoss",
   "SobolevModel",
+  "SurrogateModel",
   "check_derivatives",
   "derivatives",
   "distillation",
@@ -46,6 +48,7 @@ __all__ = [
   "finite_differences",
   "jet",
   "laplacian",
+  "fit_surrogate",
   "project",
   "projected_derivatives",
   "random_directions",
