@@ -15,8 +15,6 @@ _SHARES = (1.0, 0.1, 0.01)
 _CROSS_VALIDATED_BELOW = 50
 _LARGE = 1000  # examples; above this, trials see a part of them
 _SEARCH_ITERATIONS, _ITERATIONS = 200, 1500
-# Values within this factor of value-only training's error count as no worse.
-_NO_WORSE = 1.02
 _COVERAGE = 0.9
 
 
@@ -96,7 +94,7 @@ class _Choice:
 
   settings: Settings
   errors: object
-  value_score: float  # held-out mean square error of standardised values
+  squared: np.ndarray  # `[M]`, held-out squared errors of known values
   interval: tuple  # (factor, floor), each [k], in the user's units
 
 
@@ -225,7 +223,7 @@ class _Search:
     return _Choice(
       settings,
       errors_of([p[seen] for p in predicted], [t[seen] for t in labels]),
-      _mean_square(mean[0] - self._labels[0]),
+      np.square(mean[0] - self._labels[0])[seen].reshape(-1),
       _interval(values * units[0], labels[0]),
     )
 
@@ -260,14 +258,21 @@ class _Search:
 
 def _better(with_dy, without):
   """The better of two choices, and a sentence that says why."""
-  gain = np.sqrt(without.value_score / max(with_dy.value_score, 1e-300))
-  if gain * _NO_WORSE >= 1:
+  difference = with_dy.squared - without.squared
+  difference = difference[~np.isnan(difference)]
+  # Few points decide nothing: being worse has to stand out from its spread.
+  doubt = difference.std() / np.sqrt(max(len(difference) - 1, 1))
+  worse = difference.size and difference.mean() > doubt
+  ours, theirs = np.nanmean(with_dy.squared), np.nanmean(without.squared)
+  gain = np.sqrt(theirs / max(ours, 1e-300))
+  if not worse:
     return with_dy, (
       f"Derivatives help: without them the held-out error of the value is "
       f"{gain:.2g} times as large."
       if gain > 1.05
-      else "Derivatives neither help nor hurt the held-out values; they are "
-      "used, since they help the derivatives."
+      else "Derivatives do not clearly help or hurt the held-out values "
+      f"({gain:.2g} times the error without them); they are used for the "
+      "gradients' sake."
     )
   return without, (
     f"Derivatives are not used: with them the held-out error of the value is "
@@ -292,8 +297,8 @@ def _model_of(networks, search, labels, chosen, seed):
   model.compile(derivative_weights=list(chosen.settings.weights) or 0.0)
   model.optimizer.build(model.trainable_variables)  # saving wants its state
   factor, floor = chosen.interval
-  model.interval_factor.assign(factor)
-  model.interval_floor.assign(floor)
+  model.intervals.factor.assign(factor)
+  model.intervals.floor.assign(floor)
   return model
 
 

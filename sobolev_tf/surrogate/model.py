@@ -17,12 +17,15 @@ class SurrogateModel(SobolevModel):
 
   report = None
 
+  def __init__(self, network, *args, **kwargs):
+    """As `SobolevModel`; network is what `mean_of` returns."""
+    super().__init__(network, *args, **kwargs)
+    self.intervals = Intervals(dtype=self.dtype)
+
   def build(self, input_shape):
     """As in `SobolevModel`, with the intervals' statistics."""
     super().build(input_shape)
-    shape = self.scaling.value_shape[1:]
-    self.interval_factor = self._interval_statistic("interval_factor", shape)
-    self.interval_floor = self._interval_statistic("interval_floor", shape)
+    self.intervals.build(self.scaling.value_shape)
 
   def predict_with_uncertainty(self, x):
     """Values and how far off they may be.
@@ -38,9 +41,7 @@ class SurrogateModel(SobolevModel):
     """
     x = tf.convert_to_tensor(np.asarray(x), self.compute_dtype)
     values = self._member_values(x)  # [M, N, *out]
-    spread = tf.math.reduce_std(values, axis=0)
-    width = tf.sqrt(tf.square(spread) + tf.square(self.interval_floor))
-    half_width = self.interval_factor * width
+    half_width = self.intervals(tf.math.reduce_std(values, axis=0))
     return tf.reduce_mean(values, axis=0).numpy(), half_width.numpy()
 
   def _member_values(self, x):
@@ -58,14 +59,30 @@ class SurrogateModel(SobolevModel):
       if isinstance(layer, keras.Sequential)
     ]
 
-  def _interval_statistic(self, name, shape):
-    return self.add_weight(
-      name=name,
-      shape=shape,
-      initializer="zeros",
-      trainable=False,
-      autocast=False,
+
+class Intervals(keras.layers.Layer):
+  """Half-widths `factor * sqrt(spread^2 + floor^2)` from members' spread.
+
+  A layer, since Keras saves the weights of layers alone.
+  """
+
+  def build(self, input_shape):
+    """Makes factor and floor, one per output."""
+    self.factor, self.floor = (
+      self.add_weight(
+        name=name,
+        shape=input_shape[1:],
+        initializer="zeros",
+        trainable=False,
+        autocast=False,
+      )
+      for name in ("factor", "floor")
     )
+
+  def call(self, spread):
+    """Half-widths for the spread `[N, *out]`."""
+    width = tf.sqrt(tf.square(spread) + tf.square(self.floor))
+    return self.factor * width
 
 
 def mean_of(members, inputs):
