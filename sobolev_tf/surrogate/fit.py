@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from sobolev_tf.surrogate.model import SurrogateModel, mean_of
+from sobolev_tf.surrogate.model import MeanOfNetworks, SurrogateModel
 from sobolev_tf.surrogate.report import Report, errors_of
 from sobolev_tf.surrogate.trials import Settings, Trials
 
@@ -286,7 +286,7 @@ def _model_of(networks, search, labels, chosen, seed):
   inputs = search.scaling.input_shape[1]
   order = max(len(labels) - 1, 1)
   model = SurrogateModel(
-    mean_of(networks, inputs),
+    MeanOfNetworks(networks),
     order,
     scaling="standard",
     seed=seed,

@@ -18,7 +18,7 @@ class SurrogateModel(SobolevModel):
   report = None
 
   def __init__(self, network, *args, **kwargs):
-    """As `SobolevModel`; network is what `mean_of` returns."""
+    """As `SobolevModel`; network is a `MeanOfNetworks`."""
     super().__init__(network, *args, **kwargs)
     self.intervals = Intervals(dtype=self.dtype)
 
@@ -47,17 +47,8 @@ class SurrogateModel(SobolevModel):
   def _member_values(self, x):
     z = self.scaling.scale_inputs(x)
     return tf.stack(
-      [self.scaling.unscale((member(z),))[0] for member in self.members]
+      [self.scaling.unscale((member(z),))[0] for member in self.network.members]
     )
-
-  @property
-  def members(self):
-    """The dense networks whose mean the network is."""
-    return [
-      layer
-      for layer in self.network.layers
-      if isinstance(layer, keras.Sequential)
-    ]
 
 
 class Intervals(keras.layers.Layer):
@@ -85,17 +76,45 @@ class Intervals(keras.layers.Layer):
     return self.factor * width
 
 
-def mean_of(members, inputs):
-  """A Keras network that returns the mean of its members.
+@keras.saving.register_keras_serializable(package="sobolev_tf")
+class MeanOfNetworks(keras.layers.Layer):
+  """The mean of what several networks return for the same x.
 
-  Args:
-    members: list of `keras.Sequential`, each from `[B, inputs]`.
-    inputs: d.
+  Attributes:
+    members: the networks.
   """
-  dtype = members[0].compute_dtype
-  x = keras.Input([inputs], dtype=dtype)
-  outputs = [member(x) for member in members]
-  if len(outputs) == 1:
-    return keras.Model(x, outputs[0], dtype=dtype)
-  mean = keras.layers.Average(dtype=dtype)(outputs)
-  return keras.Model(x, mean, dtype=dtype)
+
+  def __init__(self, members, **kwargs):
+    """Takes Keras networks of one precision, and what a layer takes."""
+    kwargs.setdefault("dtype", members[0].compute_dtype)
+    super().__init__(**kwargs)
+    self.members = list(members)
+
+  def build(self, input_shape):
+    """Builds those members that are not built yet."""
+    for member in self.members:
+      if not member.built:
+        member.build(input_shape)
+
+  def call(self, x):
+    """The mean `[B, *out]` at x `[B, d]`."""
+    return tf.add_n([member(x) for member in self.network.members]) / len(
+      self.members
+    )
+
+  def compute_output_shape(self, input_shape):
+    """As of any member."""
+    return self.members[0].compute_output_shape(input_shape)
+
+  def get_config(self):
+    """As in Keras."""
+    members = [keras.saving.serialize_keras_object(m) for m in self.members]
+    return {**super().get_config(), "members": members}
+
+  @classmethod
+  def from_config(cls, config):
+    """As in Keras: the inverse of `get_config`."""
+    members = [
+      keras.saving.deserialize_keras_object(m) for m in config["members"]
+    ]
+    return cls(**{**config, "members": members})
