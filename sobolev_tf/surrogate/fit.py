@@ -112,7 +112,8 @@ class _Search:
     self._folds = _folds(len(rows))
     self.noise = None
     self._quality = [np.ones(label.shape[1:]) for label in labels[1:]]
-    self._scores = {}
+    self._parts = {}  # by settings: held-out errors of y, dy, ...
+    self._is_blind = False
 
   @property
   def held_out_in_words(self):
@@ -137,6 +138,12 @@ class _Search:
       best = self._best_of(best, "weights", options)
     steps = [best.l2 * factor for factor in (1, 0.1, 10)]
     best = self._best_of(best, "l2", steps)
+    if len(self._folds) > 1 and self._parts[self._key(best)][0] > 0.5:
+      # So few points that none tells of another: what predicts them least
+      # badly is the flattest network. Better to fit all labels evenly.
+      self._is_blind = True
+      even = self._weights(1.0, True) if use_derivatives else self._zeros()
+      best = Settings(_WIDTHS[0], _L2[0], even)
     return self._measure(best)
 
   def final_networks(self, settings):
@@ -160,9 +167,17 @@ class _Search:
 
   def reasons(self, chosen):
     """Sentences about how the settings came about."""
+    tried = (
+      f"{len(self._parts)} settings were tried on {self.held_out_in_words}"
+    )
+    if self._is_blind:
+      return [
+        f"{tried}, but no setting predicted these points: there are too few to "
+        "choose by. Defaults were taken, and the errors above say little."
+      ]
     return [
-      f"{len(self._scores)} settings were tried on {self.held_out_in_words}; "
-      f"the chosen network size, L2 and weights had the lowest error there."
+      f"{tried}; the chosen network size, L2 and weights had the lowest error "
+      "there."
     ]
 
   def _best_of(self, settings, name, options):
@@ -173,12 +188,8 @@ class _Search:
 
   def _score(self, settings):
     """Logarithm of held-out errors, of values and derivatives alike."""
-    key = (
-      settings.width,
-      settings.l2,
-      *(w.tobytes() for w in settings.weights),
-    )
-    if key not in self._scores:
+    key = self._key(settings)
+    if key not in self._parts:
       predicted = self._held_out(settings, 1)[0]
       parts = [_relative(predicted[0], self._labels[0])]
       if any(weight.any() for weight in settings.weights):
@@ -186,8 +197,13 @@ class _Search:
           _relative(ours, true)
           for ours, true in zip(predicted[1:], self._labels[1:], strict=True)
         ]
-      self._scores[key] = float(np.sum(np.log(np.maximum(parts, 1e-30))))
-    return self._scores[key]
+      self._parts[key] = parts
+    return float(np.sum(np.log(np.maximum(self._parts[key], 1e-30))))
+
+  @staticmethod
+  def _key(settings):
+    weights = (weight.tobytes() for weight in settings.weights)
+    return settings.width, settings.l2, *weights
 
   def _held_out(self, settings, members):
     """Predictions of each member for points it has not seen; NaN elsewhere."""

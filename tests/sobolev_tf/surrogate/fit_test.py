@@ -110,6 +110,17 @@ def test_each_point_is_held_out_once_where_there_are_few(count, folds):
   assert times.max() == 1 and (folds == 1 or times.min() == 1)
 
 
+def test_points_that_tell_nothing_of_each_other_are_all_fitted():
+  x = np.linspace(-3, 3, 5)[:, np.newaxis]
+  y, dy = np.sin(3 * x[:, 0]), 3 * np.cos(3 * x)
+  model = sobolev_tf.fit_surrogate(x, y, dy, members=1)
+  assert model.report.uses_derivatives
+  assert "too few to choose by" in str(model.report)
+  predicted = model.predict_with_derivatives(x)
+  np.testing.assert_allclose(predicted[0][:, 0], y, atol=0.1)
+  np.testing.assert_allclose(predicted[1][:, 0], dy, atol=0.3)
+
+
 def test_interval_covers_nine_in_ten_of_what_it_was_set_on():
   rng = np.random.default_rng(0)
   labels = rng.normal(size=[200, 1])
