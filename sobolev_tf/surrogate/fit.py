@@ -65,7 +65,7 @@ def fit_surrogate(x, y, dy=None, d2y=None, *, members=None, seed=0):
   reasons = []
   if len(labels) > 1:
     without = search.choose(use_derivatives=False)
-    chosen, reason = _better(with_dy, without)
+    chosen, reason = _better(with_dy, without, search.is_blind)
     reasons.append(reason)
   networks = search.final_networks(chosen.settings)
   uses = chosen is with_dy and len(labels) > 1
@@ -113,7 +113,7 @@ class _Search:
     self.noise = None
     self._quality = [np.ones(label.shape[1:]) for label in labels[1:]]
     self._parts = {}  # by settings: held-out errors of y, dy, ...
-    self._is_blind = False
+    self.is_blind = False
 
   @property
   def held_out_in_words(self):
@@ -141,7 +141,7 @@ class _Search:
     if len(self._folds) > 1 and self._parts[self._key(best)][0] > 0.5:
       # So few points that none tells of another: what predicts them least
       # badly is the flattest network. Better to fit all labels evenly.
-      self._is_blind = True
+      self.is_blind = True
       even = self._weights(1.0, True) if use_derivatives else self._zeros()
       best = Settings(_WIDTHS[0], _L2[0], even)
     return self._measure(best)
@@ -170,7 +170,7 @@ class _Search:
     tried = (
       f"{len(self._parts)} settings were tried on {self.held_out_in_words}"
     )
-    if self._is_blind:
+    if self.is_blind:
       return [
         f"{tried}, but no setting predicted these points: there are too few to "
         "choose by. Defaults were taken, and the errors above say little."
@@ -272,8 +272,13 @@ class _Search:
     return tuple(np.zeros(label.shape[1:]) for label in self._labels[1:])
 
 
-def _better(with_dy, without):
+def _better(with_dy, without, is_blind):
   """The better of two choices, and a sentence that says why."""
+  if is_blind:
+    return with_dy, (
+      "There are too few points to tell whether derivatives help; they are "
+      "used."
+    )
   difference = with_dy.squared - without.squared
   difference = difference[~np.isnan(difference)]
   # Few points decide nothing: being worse has to stand out from its spread.

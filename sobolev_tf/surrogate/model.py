@@ -86,7 +86,7 @@ class MeanOfNetworks(keras.layers.Layer):
 
   def __init__(self, members, **kwargs):
     """Takes Keras networks of one precision, and what a layer takes."""
-    kwargs.setdefault("dtype", members[0].compute_dtype)
+    kwargs.setdefault("dtype", members[0].layers[-1].compute_dtype)
     super().__init__(**kwargs)
     self.members = list(members)
 
@@ -98,9 +98,8 @@ class MeanOfNetworks(keras.layers.Layer):
 
   def call(self, x):
     """The mean `[B, *out]` at x `[B, d]`."""
-    return tf.add_n([member(x) for member in self.network.members]) / len(
-      self.members
-    )
+    values = [member(x) for member in self.members]
+    return tf.add_n(values) / len(values)
 
   def compute_output_shape(self, input_shape):
     """As of any member."""
