@@ -20,8 +20,6 @@ NAMES = {"keras": keras, "np": np, "tf": tf, "sobolev_tf": sobolev_tf}
 
 def pages():
   """Yields (place, text, names that may be used without an import)."""
-  for path in sorted(ROOT.glob("*.md")):
-    yield path.name, path.read_text(), {}
   for folder in ("sobolev_tf", "trainers", "data"):
     for path in sorted((ROOT / folder).rglob("*.py")):
       for node in ast.walk(ast.parse(path.read_text())):
@@ -40,22 +38,22 @@ def blocks(text):
 def examples():
   """Yields a pytest parameter for each block of Python.
 
-  The blocks of one page of docs/ follow from each other and are one.
+  The blocks of one page follow from each other and are one.
   """
   for place, text, names in pages():
     for number, code in enumerate(blocks(text)):
       yield pytest.param(code, names, id=f"{place} {number}")
-  for path in sorted((ROOT / "docs").glob("*.md")):
+  for path in [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]:
     if blocks(path.read_text()):
       code = "\n".join(blocks(path.read_text()))
-      yield pytest.param(code, {}, id=f"docs/{path.name}")
+      yield pytest.param(code, {}, id=str(path.relative_to(ROOT)))
 
 
 @pytest.mark.parametrize(("code", "names"), examples())
 def test_the_example_runs(code, names, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   # A few epochs show that it runs; what it reaches is not its point.
-  code = re.sub(r"epochs=\d+", "epochs=2", code)
+  code = re.sub(r"(epochs|updates)=\d+", r"\1=2", code)
   exec(compile(code, "example", "exec"), {**names, "__name__": "example"})
 
 
