@@ -38,7 +38,7 @@ def measure(config, steps):
   """Makes steps with the trainer's learner.
 
   Args:
-    config: a `decoupled_config.Config`.
+    config: a `trainers.synthetic_gradients.config.Config`.
     steps: how many to time; one before them compiles.
 
   Returns:

@@ -3,11 +3,11 @@ r"""Pictures per second of the input pipelines, on one and two cores.
     python -m benchmarks.input_pipeline [--seconds=10] \
         [--output=results/benchmarks]
 
-Each number comes from a process of its own that may use so many cores and does
-nothing but ask for batches. Beside the pipelines stands the rate at which one
+Each number comes from a process of its own that may use that many cores and
+does nothing but ask for batches. Beside the pipelines stands the rate at which one
 thread decodes the same JPEG files wholly and does nothing else. CIFAR-10 and
-ImageNet are made-up pictures in the real data sets' form on disk, which the
-operating system has in its memory by then: what a disk adds is not measured.
+ImageNet are synthetic pictures in the real data sets' form on disk, which the
+operating system has cached by then: what a disk adds is not measured.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ DECODER = "JPEG decoder, one thread"
 
 
 def write_data_sets(data_dir, num_pictures):
-  """Writes made-up pictures as CIFAR-10 and as ImageNet."""
+  """Writes synthetic pictures as CIFAR-10 and as ImageNet."""
   imagenet_stand_in.write_stand_in(data_dir, num_pictures, 1)
   rng = np.random.default_rng(0)
   rows = [
@@ -90,7 +90,7 @@ def decoder_rate(seconds):
 
 
 def _rate(call, seconds):
-  """Calls per second, over at least so many seconds."""
+  """Calls per second, over at least that many seconds."""
   for _ in range(_WARM_UP):
     call()
   count, start = 0, time.perf_counter()
@@ -101,7 +101,7 @@ def _rate(call, seconds):
 
 
 def rate_elsewhere(what, num_cores, data_dir, seconds):
-  """Measures in a fresh process that may use so many cores."""
+  """Measures in a fresh process that may use that many cores."""
   cores = sorted(os.sched_getaffinity(0))[:num_cores]
   command = [
     *(sys.executable, "-m", "benchmarks.input_pipeline", f"--child={what}"),
@@ -153,7 +153,7 @@ def read_arguments(arguments=None):
     "--seconds", type=float, default=10.0, help="length of each measurement"
   )
   parser.add_argument(
-    "--num_pictures", type=int, default=512, help="of the made-up ImageNet"
+    "--num_pictures", type=int, default=512, help="of the synthetic ImageNet"
   )
   parser.add_argument(
     "--child", help="measure this one here, print JSON", metavar="NAME"

@@ -8,8 +8,8 @@ takes shares of 32 pictures. Beside it stands the trainer of one process. Bytes
 are what the loopback interface counts, so nothing else may use it meanwhile.
 
 All processes share this machine's cores, so the model is the simplest one: a
-worker alone needs so many seconds for a share and all processes together so
-many seconds of a core; N workers make N times as many shares a second as one,
+worker alone needs some time for a share, and all processes together some time
+of a core; N workers make N times as many shares a second as one,
 until the cores are all busy.
 """
 
@@ -86,7 +86,7 @@ class Bench:
     self._folder.cleanup()
 
   def time_rounds(self, updates, rounds):
-    """Trains a while.
+    """Trains for a while.
 
     Returns:
       dict with the seconds, bytes and seconds of a core of one share.

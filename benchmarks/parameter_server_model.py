@@ -36,7 +36,7 @@ _PICTURES = 32  # per share, SM §4.2 and §4.3
 
 @dataclasses.dataclass(frozen=True)
 class Load:
-  """What one share of a batch asks for.
+  """What one share of a batch needs.
 
   Attributes:
     read: bytes that a worker reads from each variable.
@@ -51,7 +51,7 @@ class Load:
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-  """What there is.
+  """The machines and their links.
 
   Attributes:
     workers: number of workers.

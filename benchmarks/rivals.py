@@ -2,8 +2,8 @@
 
 Each function returns a callable that makes `num_steps` updates, and that does
 not return before they are done. All use the network 2-256-256-1 with ReLU,
-full batches, Adam at 3e-5 and the loss of Eq. (1), in float32; JENN knows
-float64 alone.
+full batches, Adam at 3e-5 and the loss of Eq. (1), in float32; JENN has
+float64 only.
 """
 
 import numpy as np

@@ -94,7 +94,7 @@ def make_table(times, num_points, peak):
   for name in dict.fromkeys(name for name, _ in times):
     regular, sobolev = times[name, "regular"], times[name, "sobolev"]
     # Nested differentiation makes six matrix products per layer in a Sobolev
-    # step (three in a regular one); our short way back makes four.
+    # step (three in a regular one); our shorter backward pass makes four.
     products = 4 if name.startswith(_OURS) else 6
     rate = products * 2 * _PRODUCTS * num_points / sobolev / 1e3
     lines.append(

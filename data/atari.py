@@ -1,8 +1,8 @@
 """Atari games as the paper's experiment sees them (SM §3).
 
 The emulator, its preprocessing and the parallel environments are ale-py's.
-Here stand the settings, each with its reason, the actions of each game, and
-one rule for what happens when a life or a game ends.
+This file holds the settings, each with its reason, the actions of each game,
+and one rule for what happens when a life or a game ends.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from ale_py.vector_env import AtariVectorEnv
 SIDE = 84
 HISTORY = 4
 ACTION_REPEAT = 4  # emulator frames per action
-# What people see.
+# The screen that people see.
 _SCREEN = {
   "img_height": 210,
   "img_width": 160,
@@ -27,7 +27,7 @@ _SCREEN = {
 # The customary half hour of play at 60 frames a second, to learn from.
 MAX_EPISODE_FRAMES = 108_000
 
-# Pong's minimal set has six actions, of which three are doubles: FIRE does
+# Pong's minimal set has six actions, of which three are duplicates: FIRE does
 # nothing but serve, and the paddle moves the same with and without it.
 _CHOSEN = {"pong": ("NOOP", "RIGHT", "LEFT")}
 _SETTINGS = {
@@ -44,7 +44,7 @@ _SETTINGS = {
   # No sticky actions: the teachers of 2016 and 2017 had none.
   "repeat_action_probability": 0.0,
   "full_action_space": False,
-  # "episodic_life" would start a new game at each lost life; the mere notice
+  # "episodic_life" would start a new game at each lost life; reporting it
   # lets the game go on while the learner ends its return.
   "episodic_life": False,
   "life_loss_info": True,
@@ -76,7 +76,7 @@ class Game:
 
 
 class Step(typing.NamedTuple):
-  """What came of the last actions, in N environments side by side.
+  """The outcome of the last actions, in N environments side by side.
 
   Attributes:
     frames: uint8 `[N, 84, 84, 4]`, grey, oldest first: what to act on next.
@@ -85,8 +85,8 @@ class Step(typing.NamedTuple):
     is_terminal: bool `[N]`, it ended by its rules and not at the limit.
     life_lost: bool `[N]`, a life was lost and the game goes on.
     was_ignored: bool `[N]`, the last action had no effect of its own, because
-      a new game began instead or FIRE was pressed after a lost life. Nobody
-      should learn from that action.
+      a new game began instead or FIRE was pressed after a lost life: it is
+      not to be learned from.
     is_first: bool `[N]`, frames are the first of a game.
   """
 
@@ -142,8 +142,8 @@ def get_game(name):
 class Environments:
   """N games side by side, each starting anew when it is over.
 
-  `send` hands over actions and returns at once; `receive` waits for what came
-  of them, so that something else can be computed meanwhile. A new game begins
+  `send` hands over actions and returns at once; `receive` waits for their
+  outcome, so that something else can be computed meanwhile. A new game begins
   with the action after its predecessor's last frame, which is ignored, as is
   the first one after a lost life where FIRE is an action: some games, such as
   Breakout, wait for it, and a policy that never presses it would stall.

@@ -6,8 +6,8 @@ logits, is_first, is_last, is_terminal and discount. Plain
 how it was made. Single frames are stored; `Recording` puts the histories
 together that the policy saw.
 
-Several games run side by side while a recording is made. Its time is theirs
-one after another: all that environment 0 played, then all of environment 1.
+Several games run side by side while a recording is made. Its time axis is
+theirs one after another: everything environment 0 played, then environment 1.
 """
 
 import json
@@ -68,7 +68,7 @@ def write_recording(
   is_greedy=False,
   card=None,
 ):
-  """Lets a policy play and writes what it saw, said and did.
+  """Lets a policy play and writes its frames, logits and actions.
 
   An interrupted recording leaves no folder of that name.
 
@@ -81,11 +81,11 @@ def write_recording(
     seed: of random starts and actions.
     is_greedy: take the most probable action. By default actions are drawn from
       the policy, which shows more of the states that it can get into.
-    card: dict of what else `recording.json` shall say.
+    card: dict of what else `recording.json` is to hold.
 
   Raises:
     ValueError: the folder exists or cannot be written, or there are no frames,
-      or more than memory or disk have room for.
+      or more than fit into memory or on disk.
   """
   folder = os.path.abspath(folder)
   if os.path.exists(folder):
@@ -121,7 +121,7 @@ def write_recording(
 
 
 def _check_room(folder, num_frames):
-  """Makes a folder and looks for room before anybody plays.
+  """Makes a folder and checks for space before any game is played.
 
   Raises:
     ValueError: it cannot be written, or memory or disk are too small.
@@ -179,7 +179,7 @@ def _play(game, policy, num_frames, count, seed, is_greedy):
       columns["is_last"][:, t] = is_last
       columns["is_terminal"][:, t] = is_terminal
       step = games.receive()
-      # Behind a game's last frame nothing is done and nothing is won.
+      # After a game's last frame nothing is done and nothing is won.
       columns["action"][:, t] = np.where(is_last, 0, actions)
       columns["reward"][:, t] = np.where(is_last, 0.0, step.reward)
       frames = step.frames
@@ -227,7 +227,7 @@ class Recording:
   Attributes:
     game: its name.
     action_names: tuple of the policy's actions.
-    card: all that `recording.json` says.
+    card: all that `recording.json` holds.
     logits: float32 `[T, A]`, in time.
     actions: int32 `[T]`.
     rewards: float32 `[T]`.
@@ -290,7 +290,7 @@ class Recording:
   def histories(self, indices):
     """What the policy saw: uint8 `[B, 84, 84, 4]`, oldest frame first.
 
-    Before a game's first frame there is black.
+    Frames before a game's first one are black.
 
     Args:
       indices: whole numbers `[B]` from 0 to T - 1.
@@ -317,7 +317,7 @@ def _read_card(folder):
       raise ValueError("game, action_names or num_frames is none")
   except (OSError, ValueError, KeyError) as error:
     raise ValueError(
-      f"{folder} is no recording: its {_CARD} cannot be read "
+      f"{folder} is not a recording: its {_CARD} cannot be read "
       f"({first_line(error)}); make one with python -m "
       "trainers.teachers.record."
     ) from error
@@ -370,7 +370,7 @@ def split(recording, percentage, validation_share=0.0, reserved_percentage=0.0):
   """Splits a recording by time at episode borders (SM §3).
 
   The first `percentage` of all frames are for training. The rest of the
-  episode that this border cuts belongs to nobody; all later episodes are for
+  episode that this border cuts is not used; all later episodes are for
   testing, so that no test episode lies before or within a training episode.
 
   Args:
@@ -379,7 +379,7 @@ def split(recording, percentage, validation_share=0.0, reserved_percentage=0.0):
     percentage: above 0 and below 100.
     validation_share: share of the training frames, their last ones, to choose
       settings by. Both parts end at an episode's border where one is near;
-      where none is, the rest of the episode that is cut belongs to nobody.
+      where none is, the rest of the episode that is cut is not used.
     reserved_percentage: nothing before this percentage is tested on, so that
       several percentages have the same test episodes, and a search among the
       reserved frames has seen none of them.
@@ -388,8 +388,8 @@ def split(recording, percentage, validation_share=0.0, reserved_percentage=0.0):
     A `Split`.
 
   Raises:
-    ValueError: the percentage is none, or leaves no test episode, no frame to
-      learn from, or none for the validation that was asked for.
+    ValueError: the percentage is out of range, or leaves no test episode, no
+      frame to learn from, or none for the validation that was asked for.
   """
   total, starts = recording.num_frames, recording.episode_starts
   if not 0 < percentage < 100:
@@ -406,8 +406,8 @@ def split(recording, percentage, validation_share=0.0, reserved_percentage=0.0):
     )
   if not border:
     raise ValueError(
-      f"{percentage:g} % of {total} frames are none; raise the percentage, or "
-      "record more frames."
+      f"{percentage:g} % of {total} frames is less than one frame; raise "
+      "the percentage, or record more frames."
     )
   end = first = border - round(border * validation_share)
   if validation_share:

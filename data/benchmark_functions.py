@@ -57,7 +57,7 @@ def _booth(x, y):
 
 
 def _bukin(x, y):
-  # Bukin N.6. One copy of the supplement prints "0.01x2"; the square is meant.
+  # Bukin N.6. One copy of the supplement prints "0.01x2", meaning the square.
   return 100 * tf.sqrt(tf.abs(y - 0.01 * x**2)) + 0.01 * tf.abs(x + 10)
 
 

@@ -18,7 +18,7 @@ from data.pictures import Pictures
 from data.record_files import RecordFiles
 
 _NUM_BATCHES_AHEAD = 2
-_MOST_IN_A_ROW = 32  # unreadable pictures, before the data set is given up
+_MOST_IN_A_ROW = 32  # unreadable pictures, before the data set is given up on
 _MOST_CLASSES = 100_000
 _FEATURES = {
   "image": tf.io.FixedLenFeature([], tf.string),
@@ -166,7 +166,7 @@ class EncodedPictures(Pictures):
       choose: function of a step that returns indices and seeds.
       decode: function of (record, seed) that returns picture and label.
       first: first step.
-      last: step behind the last one.
+      last: the step after the last one.
       is_replaced: whether another picture takes an unreadable one's place.
     """
     step = first
@@ -214,7 +214,7 @@ class EncodedPictures(Pictures):
     name = f"{_file_name(record)} ({place})"
     if name in self.skipped:
       return
-    # Without what TensorFlow says about the place in its graph.
+    # Without TensorFlow's note on the place in its graph.
     self.skipped[name] = re.sub(r"{{.*}} | \[Op:.*", "", reason)
     logging.getLogger(__name__).warning(
       "%s cannot be decoded and is skipped: %s (%d so far)",

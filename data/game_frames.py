@@ -5,7 +5,7 @@
 plays the games inside ale-py at random and stores RGB frames, labelled with
 their game, as a TFDS data set of JPEG files. Training and validation frames
 come from different episodes. It stands in for ImageNet on small machines, and
-is no ImageNet: a game has one scenery.
+is far easier: every game has its own scenery.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def play(game, seed, num_frames):
   actions = ale.getMinimalActionSet()
   found = 0
   while found < num_frames:
-    # Times between frames are random, so that episodes part soon.
+    # Times between frames are random, so that episodes diverge soon.
     for _ in range(int(rng.integers(1, 2 * _SPACING))):
       action = actions[rng.integers(len(actions))]
       for _ in range(_ACTION_REPEAT):

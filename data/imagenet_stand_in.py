@@ -1,4 +1,4 @@
-"""A stand-in for ImageNet's files: made-up pictures in the same form on disk.
+"""A stand-in for ImageNet's files: synthetic pictures in the same form on disk.
 
     python -m data.imagenet_stand_in --output=DIR
 
@@ -25,7 +25,7 @@ _GRAIN = 8.0  # deviation of the noise that gives the files their size
 
 
 def draw_jpeg(seed, shape=_SHAPE):
-  """A made-up picture as a JPEG file: coloured clouds under grain.
+  """A synthetic picture as a JPEG file: coloured clouds under grain.
 
   Args:
     seed: whole number.
@@ -43,7 +43,7 @@ def draw_jpeg(seed, shape=_SHAPE):
 
 
 def write_stand_in(data_dir, num_train=64, num_validation=16, files=None):
-  """Writes the data set, so that TFDS takes it for ImageNet.
+  """Writes the data set, so that TFDS reads it as ImageNet.
 
   Args:
     data_dir: folder of TFDS' data sets.
@@ -89,7 +89,7 @@ def write_stand_in(data_dir, num_train=64, num_validation=16, files=None):
     ),
     split_datasets=splits,
     data_dir=data_dir,
-    description="Made-up pictures in the form of ImageNet.",
+    description="Synthetic pictures in the form of ImageNet.",
   )
 
 

@@ -1,4 +1,4 @@
-"""What a data set of labelled pictures shows to whoever trains on it."""
+"""What a trainer sees of a data set of labelled pictures."""
 
 import types
 import typing

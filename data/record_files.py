@@ -1,13 +1,13 @@
 """Random access to the records of TFRecord files.
 
 TensorFlow reads such files from front to back, and then the order of examples
-hangs on an iterator's history. With the place of every record known, any order
-can be read, and a resumed run goes on in the middle of one at no cost.
+depends on an iterator's history. With the place of every record known, any
+order can be read, and a run resumes in the middle of one at no cost.
 
 Finding the places takes one small read per record when the files are opened
 (about 1.3 million for ImageNet), and 16 bytes of memory for each. After that
-every record is one read of its own: the files belong on a local disk without
-moving parts. Checksums are not compared.
+every record is one read of its own: keep the files on a local solid-state
+disk. Checksums are not compared.
 """
 
 import concurrent.futures
@@ -52,7 +52,7 @@ class RecordFiles:
       )
 
   def place(self, index):
-    """Says where a record is, for people."""
+    """Names a record's place, for people."""
     return f"{self._path(index)}, byte {self._starts[index]}"
 
   def _path(self, index):

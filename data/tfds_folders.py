@@ -1,7 +1,7 @@
 """TFDS' data sets on disk, opened without importing what their files name.
 
 A data set's features.json names the Python classes that decode it, and TFDS
-imports the module of each: a folder from a stranger would run code. Here the
+imports the module of each: a folder from a stranger could run code. Here the
 names are compared with a list first, so every data set is opened by `open_tfds`
 and nothing else.
 """
@@ -80,21 +80,21 @@ def open_tfds(folder, remedy):
       for split in builder.info.splits.values()
       for count in split.shard_lengths
     ]
-  # Whatever TFDS stumbles over in a file that somebody else wrote.
+  # Whatever TFDS raises on a file that somebody else wrote.
   except Exception as error:
     raise ValueError(
-      f"{folder} is no data set that TFDS can open ({first_line(error)}); "
+      f"{folder} is not a data set that TFDS can open ({first_line(error)}); "
       f"{remedy}."
     ) from error
   if any(count < 0 for count in counts):
     raise ValueError(
-      f"{folder} says that it has {min(counts)} examples; {remedy}."
+      f"{folder} claims to have {min(counts)} examples; {remedy}."
     )
   return builder
 
 
 def first_line(error):
-  """What an error says, short enough for a sentence."""
+  """The message of an error, short enough for a sentence."""
   return (str(error).strip() or type(error).__name__).splitlines()[0][:120]
 
 

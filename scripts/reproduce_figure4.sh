@@ -67,7 +67,7 @@ for game in ${GAMES//,/ }; do
       --workdir="$RECORDINGS/$game"
 done
 
-# The grids are in trainers/distillation/figure4.py. Code 1 says that some run's
+# The grids are in trainers/distillation/figure4.py. Code 1 means that some run's
 # loss was not finite; the table counts it.
 train() {  # STAGE FLAGS
   local code=0 command

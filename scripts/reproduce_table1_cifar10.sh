@@ -55,7 +55,7 @@ if [ "$PRESET" = paper ] || [ "${NUM_REPLICAS:-1}" != 1 ]; then
 else
   on_every_processor "${command[@]}" || code=$?
 fi
-# Code 1 says that some run's loss was not finite; the table counts it.
+# Code 1 means that some run's loss was not finite; the table counts it.
 [ "$code" -le 1 ] || exit "$code"
 python -m trainers.synthetic_gradients.report --workdir="$WORKDIR" \
   --output="$OUTPUT"

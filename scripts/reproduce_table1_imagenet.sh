@@ -5,7 +5,7 @@
 #   ./scripts/reproduce_table1_imagenet.sh
 #
 #   PRESET=smoke|desk|paper   (default: desk)
-#     smoke: two steps of every method at 224x224 on made-up pictures in
+#     smoke: two steps of every method at 224x224 on synthetic pictures in
 #       ImageNet's form, and a table of memory and time.
 #     desk: all methods on frames of games, 64x64, a quarter of the width. It is
 #       not ImageNet.
@@ -45,7 +45,7 @@ whole_numbers SEEDS 0
 whole_number NUM_REPLICAS "" 1
 whole_number BATCH_SIZE "" 1
 case "$PRESET" in
-  smoke) dataset=imagenet default=1 about="made-up pictures, not ImageNet" ;;
+  smoke) dataset=imagenet default=1 about="synthetic pictures, not ImageNet" ;;
   desk) dataset=games default=1,3 about="frames of games, not ImageNet" ;;
   paper) dataset=imagenet default=1,3 about="ImageNet" ;;
 esac
@@ -86,7 +86,7 @@ if [ "$PRESET" = paper ] || [ "${NUM_REPLICAS:-1}" != 1 ] ||
 else
   on_every_processor "${command[@]}" || code=$?
 fi
-# Code 1 says that some run's loss was not finite; the table counts it.
+# Code 1 means that some run's loss was not finite; the table counts it.
 [ "$code" -le 1 ] || exit "$code"
 python -m trainers.synthetic_gradients.report --workdir="$WORKDIR" \
   --output="$OUTPUT"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A parameter-server run on the machines of a Slurm cluster: task 0 is the
 # chief, the next tasks are parameter servers, the others are workers. A member
-# that dies is started again on its machine; the job ends with the chief.
+# that dies is restarted on its machine; the job ends with the chief.
 # Start it in the repository:
 #
 #   sbatch --ntasks=15 --cpus-per-task=4 --gpus-per-task=1 \
@@ -9,7 +9,7 @@
 #
 # FLAGs go to every task: --bind=any --preset=paper --workdir=DIR, where the
 # chief's machine must see DIR, and all of them the repository. The protocol has
-# no authentication (hence --bind=any must be said): use it only where nobody
+# no authentication (hence --bind=any must be given): use it only where nobody
 # else reaches the ports PORT to PORT + ntasks.
 #
 #   PORT=22220                          the chief's port, the others follow
@@ -30,7 +30,7 @@ SELF="$ROOT/scripts/slurm_cluster.sh"
 TRAINER="${TRAINER:-trainers.parameter_server}"
 whole_number PORT 22220 1
 
-# One task: takes its part in the cluster, again and again if need be.
+# One task: takes its part in the cluster, again and again if necessary.
 member() {
   local stopping="" code part="$1" config="$2"
   shift 2

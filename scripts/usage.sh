@@ -1,8 +1,8 @@
 # Sourced by every script before anything else, with the script's arguments.
-# The script's header comment is its usage: --help prints it, and it says what
+# The script's header comment is its usage: --help prints it, and it states what
 # the script takes. Nothing is set up or started here.
 #
-#   #   ./scripts/NAME.sh [FLAG ...]    how it is called; nothing behind the
+#   #   ./scripts/NAME.sh [FLAG ...]    how it is called; nothing after the
 #   #                                   name means that it takes no arguments
 #   #   NAME=VALUE   text               a variable of the environment
 #
@@ -138,7 +138,7 @@ folder() {
 }
 
 # results DESK [OTHER]: OUTPUT, where the table goes: results/DESK for that
-# preset, results/OTHER or a name with the preset behind it for another. What
+# preset, results/OTHER or a name with the preset after it for another. What
 # git keeps there was made with desk; another preset never writes over it.
 results() {
   local other="${2:-$1_$PRESET}"

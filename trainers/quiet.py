@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 
-# Of the files of TensorFlow that have nothing to say to a machine without GPU.
+# Of the TensorFlow files whose notes are useless on a machine without a GPU.
 _NOTE = re.compile(
   rb"WARNING: All log messages before absl::InitializeLog\(\)"
   rb"|[IE]0000 [0-9:.]+ +\d+ (port|cudart_stub|cuda_platform)\.cc:"

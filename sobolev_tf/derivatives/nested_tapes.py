@@ -81,7 +81,7 @@ def projected_derivatives(f, x, directions):
     x: floating tensor `[B, *in]`.
     directions: sequence `(v1, v2, ...)`; v1 is shaped as f(x), the later ones
       as x. To use P directions per example at once, give every one of them an
-      axis of size P behind the batch axis; then P backward passes per order
+      axis of size P after the batch axis; then P backward passes per order
       share one forward pass.
 
   Returns:

@@ -8,7 +8,7 @@ from sobolev_tf.networks.initialisers import Orthogonal
 INPUT_SHAPE = (84, 84, 4)
 
 # (channels, kernel, stride) of the convolutions, then the units of the linear
-# layer behind them.
+# layer after them.
 _TEACHER = (((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512)
 _STUDENT = (((16, 8, 4), (32, 4, 2)), 256)
 

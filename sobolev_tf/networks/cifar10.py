@@ -36,7 +36,7 @@ class Segment(snt.Module):
 
     Args:
       layers: sequence of (channels, stride) of 3x3 convolutions.
-      num_classes: None, or the size of a linear layer behind the last
+      num_classes: None, or the size of a linear layer after the last
         convolution. It sees the average over the picture. The supplement names
         the linear layer alone; on the flattened picture, the other reading,
         the network does not learn at its learning rate of 0.1.
@@ -48,7 +48,7 @@ class Segment(snt.Module):
     seed, first = seed
     self.layers = []
     for number, (channels, stride) in enumerate(layers, start=first):
-      # A bias would be taken away again by the normalisation behind it.
+      # A bias would be taken away again by the normalisation after it.
       convolution = snt.Conv2D(
         channels,
         3,

@@ -46,7 +46,7 @@ class ResNetSegment(snt.Module):
       groups: sequence of (channels, blocks, stride).
       stem: None, or the kernels of the 7x7 convolution at the network's
         bottom, which comes with a max pool.
-      num_classes: None, or the size of the linear layer at the top, behind a
+      num_classes: None, or the size of the linear layer at the top, after a
         global average. It starts at zero, as Sonnet's does.
       seed: pair of integers, the seed of the weights and the number of the
         first convolution.

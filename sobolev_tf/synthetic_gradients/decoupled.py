@@ -74,7 +74,7 @@ class DecoupledNetwork(snt.Module):
   the segment between, and cost nothing.
 
   A segment through which no true gradient has to pass is differentiated right
-  behind its forward pass, and the next segment waits for it: its activations
+  after its forward pass, and the next segment waits for it: its activations
   are free by then. The lowest segment is always one of these, and with critics
   or bootstrapped targets most of them are.
   """

@@ -9,7 +9,7 @@ class NetworkModel(keras.Model):
 
   Keras tracks Keras variables alone. A Sonnet module stays the one owner of
   its variables; this class shows them to the optimizer, to `get_weights`, to
-  `save_weights` and to `tf.train.Checkpoint`, behind the model's own weights.
+  `save_weights` and to `tf.train.Checkpoint`, after the model's own weights.
   """
 
   def __init__(self, network, **kwargs):

@@ -373,7 +373,7 @@ def main():
   parser = timing.build_parser("cluster_faults", __doc__)
   parser.add_argument("--only", help="names of scenarios; all by default")
   parser.add_argument("--plain_runs", type=int, default=3)
-  parser.add_argument("flags", nargs="*", help="behind --: of the trainer")
+  parser.add_argument("flags", nargs="*", help="after --: of the trainer")
   given = parser.parse_args()
   training = [*_TRAINING, *given.flags]
   names = [

@@ -167,7 +167,7 @@ def test_other_action_set_and_missing_frames_are_named(recorded, tmp_path):
     with pytest.raises(ValueError, match=message):
       atari_recordings.Recording(str(folder))
   path.write_text("{")
-  with pytest.raises(ValueError, match="is no recording"):
+  with pytest.raises(ValueError, match="is not a recording"):
     atari_recordings.Recording(str(folder))
 
 
@@ -259,7 +259,9 @@ def test_split_that_leaves_nothing_is_refused():
   )
   with pytest.raises(ValueError, match="leave no whole episode to test on"):
     atari_recordings.split(recording, 40)
-  with pytest.raises(ValueError, match="are none; raise the percentage"):
+  with pytest.raises(
+    ValueError, match="is less than one frame; raise the percentage"
+  ):
     atari_recordings.split(recording, 0.5)
   with pytest.raises(ValueError, match="must lie between 0 and 100"):
     atari_recordings.split(recording, 100)

@@ -286,7 +286,7 @@ def test_the_first_line_says_what_table_1_is_trained_on(checkout):
     ("cifar10", {"PRESET": "smoke"}, "On cluttered digits, not on CIFAR-10"),
     ("cifar10", {"DATASET": "digits"}, "On cluttered digits, not on CIFAR-10"),
     ("imagenet", {}, "On frames of games, not ImageNet"),
-    ("imagenet", {"PRESET": "smoke"}, "On made-up pictures, not ImageNet"),
+    ("imagenet", {"PRESET": "smoke"}, "On synthetic pictures, not ImageNet"),
     ("imagenet", {"PRESET": "paper"}, "On ImageNet"),
   ):
     result = call(

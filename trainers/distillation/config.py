@@ -61,7 +61,7 @@ class Config:
   kl: str = setting(
     "student_teacher",
     "direction of the divergence: from student to teacher as the paper writes "
-    "it, or turned round",
+    "it, or the other way round",
     "§4.2",
     choices=KL_DIRECTIONS,
     sweep=True,
@@ -108,7 +108,7 @@ class Config:
   validation_share: float = setting(
     0.0,
     "share of the training frames that is held out instead of the test "
-    "episodes, to choose settings by; 0 in final runs",
+    "episodes, for choosing settings; 0 in final runs",
     "ours",
     minimum=0,
     below=1,
@@ -175,7 +175,7 @@ PRESETS = {
 def measures(config):
   """Names of the two measures of Figure 4, with the frames they are taken on.
 
-  A search is measured on the validation slice, and its numbers say so.
+  A search is measured on the validation slice, and its columns are so named.
   """
   frames = "validation" if config.validation_share else "test"
   return f"{frames}_error", f"{frames}_kl"

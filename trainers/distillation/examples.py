@@ -23,7 +23,7 @@ _BATCHES, _HELD_OUT = 0, 1
 
 
 class Baselines(typing.NamedTuple):
-  """What a student's measures have to be seen beside.
+  """What a student's measures are to be compared with.
 
   Attributes:
     majority_error: the error of always predicting the action that the teacher
@@ -52,7 +52,7 @@ class TeacherExamples:
     """Reads everything and checks that it fits together.
 
     Args:
-      config: settings with the fields of `distillation_config.Config`.
+      config: settings with the fields of `config.Config`.
 
     Raises:
       CommandError: a file is missing, damaged or of another game, or the

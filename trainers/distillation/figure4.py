@@ -77,7 +77,7 @@ class Config:
   )
   validation_shares: tuple[float, ...] = setting(
     (0.9, 0.2),
-    "shares of those that are held out: little data is searched by itself",
+    "shares of those that are held out: little data is searched separately",
     above=0,
     below=1,
   )
@@ -168,7 +168,7 @@ def _students(config, workdir):
   grid = {"method": ("regular", "sobolev"), "percentage": config.percentages}
   for game in config.games:
     for seed in config.seeds:
-      # To play takes as long as to train.
+      # Playing takes as long as training.
       is_first = seed == config.seeds[0]
       episodes = config.num_score_episodes if is_first else 0
       base = _base(config, game=game, seed=seed, num_score_episodes=episodes)

@@ -1,4 +1,4 @@
-"""A teacher's derivatives on the frames to learn from, computed once."""
+"""A teacher's derivatives on the training frames, computed once."""
 
 import numpy as np
 import tensorflow as tf
@@ -14,7 +14,7 @@ class TeacherJacobians:
 
   What a step compares is linear in its direction v: grad_s <log pi*(s), v> is
   the sum of v_a grad_s log pi*(a|s). Where few frames are drawn many times,
-  that sum costs less than to ask the teacher each time.
+  that sum costs less than asking the teacher each time.
   """
 
   def __init__(self, teacher, frames):
@@ -87,6 +87,6 @@ class Cache:
 
 
 def size(num_frames, num_actions):
-  """What the Jacobians of so many frames take, in GiB."""
+  """Memory that the Jacobians of that many frames take, in GiB."""
   floats = num_frames * num_actions * int(np.prod(BLOCKS_SHAPE))
   return floats * np.dtype(np.float32).itemsize / 2**30

@@ -81,7 +81,7 @@ class DistillationLearner:
 
     Args:
       frames: uint8 `[B, 84, 84, 4]`.
-      teacher_logits: what the teacher said to them, `[B, A]`.
+      teacher_logits: the teacher's logits for them, `[B, A]`.
       seed: two integers, the run's seed and the step; directions and noise
         are functions of them.
       projection: as `Objective.gradients` takes it.
@@ -147,7 +147,7 @@ class DistillationLearner:
 
     Args:
       frames: uint8 `[N, 84, 84, 4]`.
-      teacher_logits: what the teacher said to them, `[N, A]`.
+      teacher_logits: the teacher's logits for them, `[N, A]`.
 
     Returns:
       dict of means over the frames, along one direction each:

@@ -20,7 +20,7 @@ from sobolev_tf.networks.atari import frames_to_blocks, frames_to_input
 
 
 class Objective(typing.NamedTuple):
-  """What a step minimises; the fields of `distillation_config.Config`."""
+  """What a step minimises; the fields of `config.Config`."""
 
   method: str
   alpha: float
@@ -38,7 +38,7 @@ class Objective(typing.NamedTuple):
 
   @property
   def compares_gradients(self):
-    """Whether a step looks at gradients w.r.t. the input."""
+    """Whether a step takes gradients w.r.t. the input."""
     return self.method == "attention" or bool(
       self.method == "sobolev" and self.alpha
     )
@@ -67,7 +67,7 @@ class Objective(typing.NamedTuple):
       student: a `StudentNetwork`.
       teacher: a `TeacherNetwork`.
       frames: uint8 `[B, 84, 84, 4]`.
-      teacher_logits: what the teacher said to them, `[B, A]`.
+      teacher_logits: the teacher's logits for them, `[B, A]`.
       seed: two integers; directions and noise are functions of them.
       projection: `directions`, `[B, P, A]`, and the teacher's projected
         gradients along them, `[B, P, 21, 21, 64]`; if None, both are made
@@ -77,7 +77,7 @@ class Objective(typing.NamedTuple):
       (gradients, parts): one per trainable variable of the student, and a
       `DistillationLoss` of scalars, means over the batch.
     """
-    # What the teacher says is fetched here, outside the tape.
+    # The teacher is asked here, outside the tape.
     if self.compares_gradients:
       x = frames_to_blocks(frames)
       if projection is None:
@@ -121,7 +121,7 @@ class Objective(typing.NamedTuple):
   def _attention(self, student, x, label, teacher_logits, teacher_gradient):
     """Eq. (3) of SM §5 with L(p) = -log p(a), a the teacher's best action.
 
-    L must look at the policy alone. With the divergence from the teacher, or
+    L must depend on the policy alone. With the divergence from the teacher, or
     the cross entropy to its probabilities, the teacher's own dL/ds is zero.
     The directions are `label`, `[B, 1, A]`.
     """
@@ -134,7 +134,7 @@ class Objective(typing.NamedTuple):
       parts = attention_transfer_loss(
         (own, -gradient), -teacher_gradient, self.alpha
       )
-      divergence = kl_divergence(log_pi, teacher_logits)  # to look at
+      divergence = kl_divergence(log_pi, teacher_logits)  # logged only
       return DistillationLoss(parts.loss, divergence, parts.terms[1])
 
     return loss

@@ -6,8 +6,8 @@ r"""Figure 4 and its table from finished distillation runs.
 
 The first reads every run below --workdir but those of a search, the second
 makes table and figures again from what the first wrote into --output; nothing
-is trained. A run that was begun and is not finished (its loss was not finite,
-say) is counted.
+is trained. A run that was begun and is not finished (because its loss was
+not finite, for example) is counted.
 """
 
 import os
@@ -37,7 +37,7 @@ _NUMBERS = (
   "num_train",
   "num_held_out",
 )
-# Settings beside the keys; all runs of a table must agree in the last two.
+# Settings besides the keys; all runs of a table must agree in the last two.
 _SETTINGS = ("alpha", "learning_rate", "num_steps", "batch_size")
 _WAYS = ("greedy", "sampled")
 _SCORES = ("score", "deviation", "teacher")
@@ -170,7 +170,7 @@ def make_comparison(rows, phrases):
   def ratio(name):
     return lambda group: f"{compare_methods(group, name)[0]:.2f}"
 
-  def say(name):
+  def verdict(name):
     return lambda g: phrases[(g[0]["game"], g[0]["percentage"]), name]
 
   def first(name):
@@ -185,8 +185,8 @@ def make_comparison(rows, phrases):
     "KL, Sobolev": spread("test_kl", "sobolev", 4),
     "error ratio": ratio("test_error"),
     "KL ratio": ratio("test_kl"),
-    "verdict on the error": say("test_error"),
-    "verdict on KL": say("test_kl"),
+    "verdict on the error": verdict("test_error"),
+    "verdict on KL": verdict("test_kl"),
     "error % of the majority action": lambda group: (
       f"{100 * first('majority_error')(group):.1f}"
     ),
@@ -214,12 +214,12 @@ def make_claims(rows, results, phrases):
     for game, found in ratios.items()
   }
   if "pong" in means and len(means) > 1:
-    # A gap has no sign: to lose much is no small one.
+    # A gap has no sign: a large loss is a large gap, too.
     closest = min(means, key=lambda game: abs(np.log(means[game])))
-    word = "closest" if closest == "pong" else "NOT closest"
+    which = "closest" if closest == "pong" else "NOT closest"
     listed = ", ".join(f"{game} {mean:.2f}" for game, mean in means.items())
     lines.append(
-      f'- "The gap on Pong is small": the KLs of both methods are {word} on '
+      f'- "The gap on Pong is small": the KLs of both methods are {which} on '
       f"Pong (their mean ratio: {listed})."
     )
   return "\n".join(lines) + "\n"
@@ -229,13 +229,13 @@ def _low_data(game, ratios):
   """Whether the least data gains most; `ratios` of KL by percentage."""
   low, high = min(ratios), max(ratios)
   if ratios[low] <= 1:
-    word = "there is NO gain"
+    finding = "there is NO gain"
   elif ratios[low] > ratios[high]:
-    word = "the gain is larger"
+    finding = "the gain is larger"
   else:
-    word = "the gain is NOT larger"
+    finding = "the gain is NOT larger"
   return (
-    f'- "Especially in low data", {game}: {word} there; regular KL is '
+    f'- "Especially in low data", {game}: {finding} there; regular KL is '
     f"{ratios[low]:.2f} times Sobolev's at {low:g} %, {ratios[high]:.2f} times "
     f"at {high:g} %."
   )

@@ -3,8 +3,8 @@
 Every method gets as many trials, of the same length as the final runs, on
 frames of the training episodes; for each game, method and percentage of frames
 that was trained on, the settings with the lowest KL on the validation slice
-are taken. A final run takes those of the nearest percentage: little data asks
-for other weights than much. No test episode takes part, as long as
+are taken. A final run takes those of the nearest percentage: little data needs
+other weights than much. No test episode takes part, as long as
 --percentage of the search is at most --reserved_percentage.
 """
 
@@ -20,7 +20,7 @@ from trainers.lifecycle.command_line import CommandError
 SETTINGS = ("alpha", "learning_rate", "noise")
 MEASURES = ("validation_error", "validation_kl")
 KEYS = ("game", "method", "percentage")
-# What matters beside the learning rate.
+# What matters besides the learning rate.
 _WEIGHT = {"sobolev": "alpha", "noise": "noise"}
 # A control that is not searched by itself takes what was chosen for another.
 _BORROWED = {"attention": "sobolev"}
@@ -86,7 +86,7 @@ def matters(name, method):
 
 
 def at_an_edge(chosen, found):
-  """Names of the chosen settings beyond which nothing was tried on one side.
+  """Names of the chosen settings that lie at an end of their grid.
 
   Args:
     chosen: dict of settings.
@@ -101,7 +101,7 @@ def at_an_edge(chosen, found):
 
 
 def write_csv(path, found):
-  """Writes one row per trial and says which one is chosen.
+  """Writes one row per trial and marks the chosen one.
 
   Args:
     path: file to write.

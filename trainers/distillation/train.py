@@ -140,7 +140,7 @@ def _train(this_run, learner, examples):
 
 
 def _claim_teacher(this_run, sha256):
-  """Notes whose student this is, or compares that with an old note."""
+  """Records which teacher the student has, or compares it with the record."""
   path = os.path.join(this_run.workdir, "teacher.json")
   if not os.path.exists(path):
     with open(path, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent, and say so when they are damaged.
+"""Checkpoints that are whole or absent; damaged ones are reported and skipped.
 
 TensorFlow writes and reads the tensors. What it does not do is done here: a
 checkpoint appears under its name only once it is complete, and a damaged one

@@ -24,7 +24,7 @@ class _Damaged(Exception):
 
 
 class Run(typing.NamedTuple):
-  """A run, as its folder tells.
+  """A run as its folder describes it.
 
   Attributes:
     folder: path.
@@ -157,7 +157,7 @@ def _read_object(folder, name):
 
 
 def _build(config_class, fields):
-  """The settings; one that came into being later has its default."""
+  """The settings; one that is newer than the run has its default."""
   known = {field.name: field for field in dataclasses.fields(config_class)}
   try:
     values = {}

@@ -9,7 +9,7 @@ from trainers.lifecycle import run
 
 
 def next_stop(step, most, num_steps, *every):
-  """The next step at which a loop has something else to do than to train.
+  """The next step at which a loop has something to do besides training.
 
   Args:
     step: where the loop is.
@@ -18,7 +18,7 @@ def next_stop(step, most, num_steps, *every):
     *every: intervals of evaluation, checkpoints and the like.
 
   Returns:
-    A step behind `step`.
+    A step after `step`.
   """
   due = [(step // interval + 1) * interval for interval in every]
   return min(step + most, num_steps, *due)
@@ -47,7 +47,7 @@ def train(this_run, first, objects, advance, test, most, advice):
       `Guard` refused an update, and the numbers of the last update.
     test: function of (step, those numbers) that logs a row and returns what
       is to be kept of it.
-    most: updates between two looks at whether the loss is finite.
+    most: updates between two checks that the loss is finite.
     advice: sentence for the user whose loss is not finite.
 
   Returns:

@@ -168,12 +168,12 @@ class Run:
   def raise_if_stopping(self):
     """Raises `Stopped` if a signal has arrived; saves nothing.
 
-    For the work behind the last step, whose checkpoint exists.
+    For the work after the last step, whose checkpoint exists.
     """
     if self._signal is not None:
       name = signal.Signals(self._signal).name
       raise Stopped(
-        f"{name}: stopped behind the last step of {self.workdir}; the same "
+        f"{name}: stopped after the last step of {self.workdir}; the same "
         "command finishes it.",
         128 + self._signal,
       )
@@ -234,7 +234,7 @@ class Run:
     content = self._read_bytes()
     notes = checkpoints.notes_of(self._checkpoint_folder, step)
     if notes:
-      # What stands after it was logged later, and will be again.
+      # Later rows will be logged again.
       content = content[: notes["metrics"]["bytes"]]
       if _fingerprint(content) != notes["metrics"]:
         raise CommandError(
@@ -354,7 +354,7 @@ def _claim(workdir, config):
     _write_json(os.path.join(workdir, "environment.json"), _environment())
     _write_json(path, wanted)
     return
-  # A setting that came into being after the run was begun had its default.
+  # A setting that is newer than the run had its default.
   defaults = {
     field.name: field.default
     for field in dataclasses.fields(config)

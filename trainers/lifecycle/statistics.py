@@ -1,4 +1,4 @@
-"""Comparing methods over seeds and tasks, and saying the result.
+"""Comparing methods over seeds and tasks, and stating the result.
 
 Runs of the same seed share their examples and their initial weights, so their
 errors are paired. What is said of a figure is corrected for all the comparisons

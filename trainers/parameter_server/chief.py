@@ -17,21 +17,21 @@ COLUMNS = (
   "begun_again",
   "finished_again",
 )
-_ROUNDS_AT_ONCE = {"sync": 20, "async": 5}  # between two looks at the ledger
-_WORD_SECONDS = 15.0
-_STOP_SECONDS = 20.0  # that the work under way gets when the run shall stop
+_ROUNDS_AT_ONCE = {"sync": 20, "async": 5}  # between two readings of the ledger
+_NOTICE_SECONDS = 15.0
+_STOP_SECONDS = 20.0  # that work under way is given when the run is to stop
 _LOSSES = (
   tf.errors.UnavailableError,
   tf.errors.AbortedError,
   tf.errors.CancelledError,
   tf.errors.DeadlineExceededError,
 )
-# How a member answers that was started again while nobody looked.
+# The answer of a member that was restarted unnoticed.
 _LOSS_WORDS = ("unknown device", "Unable to find", "not remote")
 
 
 class Lost(Exception):
-  """A server, or everybody, is gone; the chief has to be started again."""
+  """A server, or everybody, is gone; the chief has to be restarted."""
 
 
 @contextlib.contextmanager
@@ -63,10 +63,10 @@ def _first_line(text):
 
 
 class Chief:
-  """Trains one run; its members do the work.
+  """Leads one run; the workers and servers do the work.
 
   Every step is `num_replicas` shares of a batch. The ledger on the server
-  knows what became of them.
+  records what became of them.
   """
 
   def __init__(self, this_run, learner, columns, members, patience, watchdog):
@@ -77,7 +77,8 @@ class Chief:
       learner: a `ParameterServerLearner`.
       columns: names of the numbers in metrics.csv.
       members: a `cluster.Cluster`.
-      patience: seconds without any progress after which everybody is lost.
+      patience: seconds without any progress after which everybody
+        counts as lost.
       watchdog: a `lifeline.Watchdog`, for calls that do not come back.
     """
     self._watchdog = watchdog
@@ -112,11 +113,11 @@ class Chief:
         if self._run.is_stopping:
           learner.pull()
           self._run.check_stop(learner.trackables(step), step)
-    if result is None:  # resumed behind the last step
+    if result is None:  # resumed after the last step
       learner.pull()
-      with self._watchdog.own_work():
+      with self._watchdog.paused():
         result, _ = learner.model.test(step)
-    with self._watchdog.own_work():
+    with self._watchdog.paused():
       result = learner.model.conclude(self._run, result)
     # Of the whole run; those of the tests end where a chief was started again.
     everything = learner.ledger.read().staleness
@@ -142,12 +143,12 @@ class Chief:
     is_tested = loop.is_due(last, config.evaluate_every, config.num_steps)
     step = self._learner.train(first, last, self._wait, is_tested)
     if self._learner.ledger.not_finite() > self._entry.not_finite:
-      self._retreat(step)
+      self._restore_and_stop(step)
     self._report_repetitions(step)
     return step, is_tested and step == last
 
   def _wait(self, step, is_done):
-    """Waits for the shares that are under way, and says when that takes long.
+    """Waits for the shares under way, and reports a long wait.
 
     Returns:
       whether the run is to go on.
@@ -164,7 +165,7 @@ class Chief:
             "not come in; the same command resumes at the newest checkpoint.",
             143,
           )
-      if now - said > _WORD_SECONDS:
+      if now - said > _NOTICE_SECONDS:
         said = now
         self._run.say(self._waiting(step, now - start))
       if now - start > self._patience:
@@ -182,9 +183,9 @@ class Chief:
     who = (
       f"out of reach: {', '.join(missing)}"
       if missing
-      else ("all members can be reached, one may be stopped or slow")
+      else ("all members can be reached; one may be stopped or slow")
     )
-    return f"Step {step}: waiting for its shares since {seconds:.0f} s; {who}."
+    return f"Step {step}: waiting for its shares for {seconds:.0f} s; {who}."
 
   def _test(self, step):
     """Tests the network as it is, and logs all numbers.
@@ -194,7 +195,7 @@ class Chief:
     """
     learner = self._learner
     learner.pull()
-    with self._watchdog.own_work():
+    with self._watchdog.paused():
       result, tested = learner.model.test(step)
     entry = learner.ledger.read()
     news, self._entry = entry.since(self._entry), entry
@@ -218,12 +219,12 @@ class Chief:
     learner.pull()
     # Weights can become infinite under a finite loss.
     if not loop.is_finite(learner.model.local.variables):
-      self._retreat(step)
-    with self._watchdog.own_work():
+      self._restore_and_stop(step)
+    with self._watchdog.paused():
       self._run.save(learner.trackables(step), step)
 
-  def _retreat(self, step):
-    """Goes back to the newest checkpoint and stops.
+  def _restore_and_stop(self, step):
+    """Restores the newest checkpoint and stops.
 
     A `Guard` cannot keep the weights here: workers write without waiting for
     each other, so by the time that one has a loss that is not finite, others
@@ -240,7 +241,7 @@ class Chief:
     )
 
   def _repetitions(self, step):
-    """How many shares were begun or finished a second time, by the server."""
+    """How many shares were begun or finished twice, as the server counted."""
     wanted = step * self._config.num_replicas
     started, finished = self._learner.ledger.shares()
     return {

@@ -2,7 +2,7 @@
 
 The members are read from `TF_CONFIG`, which any scheduler can set, or from
 flags. Every member serves TensorFlow's protocol, which executes whatever graph
-it is sent and knows no password.
+it is sent and asks for no password.
 """
 
 import json
@@ -17,7 +17,7 @@ from trainers.lifecycle.command_line import CommandError, setting
 
 ROLES = ("chief", "worker", "ps")
 _PROBE_SECONDS = 2.0
-_WORD_SECONDS = 10.0  # between two lines of somebody who waits
+_NOTICE_SECONDS = 10.0  # between two notices of a member that waits
 # Flags of every trainer that runs on a cluster.
 FLAGS = {
   "role": setting(
@@ -109,7 +109,7 @@ def read(flags, environment=os.environ):
     source = "TF_CONFIG"
   else:
     raise CommandError(
-      "who takes part is not known; set TF_CONFIG, or give --role, --chief, "
+      "the members are not known; set TF_CONFIG, or give --role, --chief, "
       "--workers and --servers, or start ./scripts/local_cluster.sh."
     )
   _check(jobs, role, index, source)
@@ -123,7 +123,7 @@ def _parse(text):
     return jobs, content["task"]["type"], content["task"].get("index", 0)
   except (ValueError, KeyError, TypeError, AttributeError) as error:
     raise CommandError(
-      "TF_CONFIG does not read as {cluster: {chief: [HOST:PORT], worker: "
+      "TF_CONFIG is not of the form {cluster: {chief: [HOST:PORT], worker: "
       f"[...], ps: [...]}}, task: {{type, index}}}} ({error!r}); correct it."
     ) from error
 
@@ -154,7 +154,7 @@ def _check(jobs, role, index, source):
       )
   if len(set(addresses)) < len(addresses):
     raise CommandError(
-      f"an address stands twice in {source}; every member needs its own."
+      f"an address appears twice in {source}; every member needs its own."
     )
 
 
@@ -199,7 +199,7 @@ def check_port(address):
   """Raises a `CommandError` if the port of HOST:PORT is taken."""
   port = int(address.rpartition(":")[2])
   with socket.socket(socket.AF_INET6) as probe:
-    # As the server will do: connections of before may linger on the port.
+    # As the server will: earlier connections may linger on the port.
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     try:
@@ -280,10 +280,11 @@ def wait_for(members, say, patience, should_stop=lambda: False):
     members: dict from a name to HOST:PORT.
     say: function that prints a sentence.
     patience: seconds to wait.
-    should_stop: function that says whether to give up at once.
+    should_stop: function that returns whether to give up at once.
 
   Returns:
-    The names of the members that are still missing: none, but for impatience.
+    The names of the members that are still missing; none unless the
+    patience ran out.
   """
   start = said = time.monotonic()
   missing = dict(members)
@@ -292,10 +293,10 @@ def wait_for(members, say, patience, should_stop=lambda: False):
     now = time.monotonic()
     if not missing or should_stop() or now - start > patience:
       return sorted(missing)
-    if now - said > _WORD_SECONDS:
+    if now - said > _NOTICE_SECONDS:
       said = now
       listed = ", ".join(f"{n} at {a}" for n, a in sorted(missing.items()))
-      say(f"Waiting for {listed} since {now - start:.0f} s.")
+      say(f"Waiting for {listed} for {now - start:.0f} s.")
     time.sleep(0.2)
 
 

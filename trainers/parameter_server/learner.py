@@ -91,7 +91,7 @@ class ParameterServerLearner:
 
   def _gather(self, gradients, number):
     """Adds a share's gradients to the round's: one message per server."""
-    # What a worker that was given up sends in a later round is left out. The
+    # What a worker that was given up on sends in a later round is left out. The
     # round is read when the gradients are there, not when the step begins.
     known = [g for g in gradients if g is not None]
     with tf.control_dependencies(known):
@@ -137,8 +137,8 @@ class ParameterServerLearner:
 
     Args:
       first: index of the first round.
-      last: index behind the last round.
-      wait: function of (step, is_done) that returns once is_done() says so;
+      last: index after the last round.
+      wait: function of (step, is_done) that returns once is_done() is true;
         it returns whether to go on.
       measure_last: whether the shares of the last round note all measures.
 

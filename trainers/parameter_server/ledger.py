@@ -3,7 +3,7 @@
 A worker that dies leaves its share to another one, so a share can be started or
 even finished twice; only the server sees that. Staleness is counted there too:
 how many other updates of the estimators came between the moment at which an
-update read the weights and the moment at which it had written.
+update read the weights and the moment at which it had written its own.
 """
 
 import typing
@@ -11,7 +11,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
-_MOST_STALE = 1_000  # all that is staler counts as this
+_MOST_STALE = 1_000  # anything staler counts as this
 
 
 class Entry(typing.NamedTuple):
@@ -19,10 +19,10 @@ class Entry(typing.NamedTuple):
 
   Attributes:
     started: shares that were begun.
-    finished: shares that were brought to their end.
+    finished: shares that were completed.
     not_finite: shares whose loss was not finite.
     loss: sum of the losses of the finished shares.
-    staleness: how many updates were so and so stale, int64 `[1001]`.
+    staleness: how many updates had each staleness, int64 `[1001]`.
     measured: how many shares were measured.
     measures: sums of their measures, float64.
   """
@@ -72,7 +72,7 @@ class Ledger(tf.Module):
       loss: scalar.
       measures: list of scalars, or None.
     """
-    # The one operation that adds and says in one go what was there before.
+    # The one operation that adds and returns the earlier value at once.
     now = tf.raw_ops.ResourceCountUpTo(
       resource=self.clock.handle, limit=tf.int64.max, T=tf.int64
     )

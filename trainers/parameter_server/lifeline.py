@@ -13,7 +13,7 @@ from trainers.parameter_server import cluster
 
 _GRACE = 60.0  # seconds in which a chief may save
 _PROBE = 5.0
-_WORD_SECONDS = 15.0  # between two words about somebody who is waited for
+_NOTICE_SECONDS = 15.0  # between two notices about a member that is awaited
 
 
 def follow_stdin(role):
@@ -35,7 +35,7 @@ def follow_stdin(role):
 
 
 def follow_chief(address, patience, say):
-  """Returns once the chief has been out of reach for `patience` seconds.
+  """Returns once the chief has been unreachable for `patience` seconds.
 
   A chief that crashed may be started again, so there is no hurry.
 
@@ -56,14 +56,14 @@ def follow_chief(address, patience, say):
     now = time.monotonic()
     if now - seen > patience:
       return was_there
-    if now - said > _WORD_SECONDS:
+    if now - said > _NOTICE_SECONDS:
       said = now
-      say(f"Waiting for the chief at {address} since {now - seen:.0f} s.")
+      say(f"Waiting for the chief at {address} for {now - seen:.0f} s.")
     time.sleep(min(_PROBE, patience / 4))
 
 
 class Watchdog:
-  """Speaks for a process that hangs in a call to others, and ends it at last.
+  """Reports that a process hangs in a call to others, and finally ends it.
 
   TensorFlow's calls to a member that is stopped, or whose machine is gone,
   may never return.
@@ -84,12 +84,12 @@ class Watchdog:
     self._thread.start()
 
   def sign(self):
-    """Tells that the process is not hanging."""
+    """Notes that the process is not hanging."""
     self._sign = time.monotonic()
 
   @contextlib.contextmanager
-  def own_work(self):
-    """For work that waits for nobody and may take as long as it likes."""
+  def paused(self):
+    """Pauses the watch, for work that depends on no other member."""
     self._sign = None
     try:
       yield
@@ -103,15 +103,15 @@ class Watchdog:
 
   def _watch(self):
     said = time.monotonic()
-    while not self._done.wait(_WORD_SECONDS / 10):
+    while not self._done.wait(_NOTICE_SECONDS / 10):
       sign, now = self._sign, time.monotonic()
-      if sign is None or now - sign < _WORD_SECONDS:
+      if sign is None or now - sign < _NOTICE_SECONDS:
         continue
-      if now - said > _WORD_SECONDS:
+      if now - said > _NOTICE_SECONDS:
         said = now
         self._say(
-          f"No answer from a member since {now - sign:.0f} s; it may be "
-          "slow or stopped, or its machine gone."
+          f"No answer from a member for {now - sign:.0f} s; it may be "
+          "slow or stopped, or its machine may be gone."
         )
       if now - sign > self._patience:
         self._say(f"Nobody answered for {self._patience:.0f} s; ending.")

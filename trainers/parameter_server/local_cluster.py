@@ -4,9 +4,9 @@ r"""A parameter-server run with all its members on this machine.
         --method=sobolev --preset=smoke
 
 What follows -- goes to trainers.parameter_server. Every member is a process of
-its own with free ports on loopback and a log in WORKDIR/logs. Who dies is
-started again, Ctrl-C saves and stops them all, and when this process is killed
-they end by themselves.
+its own with free ports on loopback and a log in WORKDIR/logs. A member that
+dies is restarted, Ctrl-C saves and stops them all, and they end by themselves
+when this process is killed.
 """
 
 import collections
@@ -32,15 +32,15 @@ _WORKDIR = os.path.join(_REPOSITORY, "runs", "local_cluster")
 _POLL = 0.1
 _SAVING = 90.0  # seconds that a chief gets to save
 _GRACE = 5.0  # seconds that anybody gets to end
-_MOST_STARTS = 20  # of one member in a row, then something is wrong with it
-_STEADY = 600.0  # who lived so long does not start in a row
+_MOST_STARTS = 20  # of one member in a row before it counts as broken
+_STEADY = 600.0  # a member that lived this long starts a new row
 _PAUSE = 0.5  # before a member is started again
 # A chief that loses somebody again so soon needs all the others new.
 _AT_ONCE = 120.0
 
 
 class Member:
-  """One process of the cluster, started again as often as need be."""
+  """One process of the cluster, restarted as often as necessary."""
 
   def __init__(self, role, index, arguments, environment, folder):
     """Describes it; `start` starts it."""
@@ -87,7 +87,7 @@ class Member:
     with open(self.log, encoding="utf-8", errors="replace") as log:
       lines = collections.deque(log, 40)
     errors = [line for line in lines if line.startswith("error: ")]
-    return (errors or list(lines) or ["no word"])[-1].strip()
+    return (errors or list(lines) or ["no message"])[-1].strip()
 
 
 class Supervisor:
@@ -154,7 +154,7 @@ class Supervisor:
     if lived > _STEADY:
       member.starts = 1
     # All members have the same arguments: a mistake in them ends all, and the
-    # first that ends may be any of them. Who ran before has another trouble.
+    # first that ends may be any of them. One that had run has another reason.
     if code == 2 and (is_chief or member.starts == 1):
       raise CommandError(
         f"{member.name} did not start: "
@@ -170,7 +170,7 @@ class Supervisor:
       )
     _say(f"{member.name} ended ({_describe(code)}); starting it again.")
     if code == exit_codes.LOST and member.starts > 1 and lived < _AT_ONCE:
-      _say("The chief lost somebody twice; starting the others again, too.")
+      _say("The chief lost a member twice; restarting the others, too.")
       for other in self._members:
         if other is not member:
           other.stop(signal.SIGKILL, 5)
@@ -282,7 +282,7 @@ def main(argv):
     own, arguments = argv[:place], argv[place + 1 :]
   if {"--help", "-h"} & set(own[1:]):
     print(__doc__)
-    print("--workers=N, --ps=N; --port=N for N and the ports behind it.")
+    print("--workers=N, --ps=N; --port=N for N and the ports after it.")
     return 0
   numbers = _read_flags(own)
   workdir = _workdir_of(arguments)
@@ -321,11 +321,11 @@ def _read_flags(argv):
     sentence = str(error).replace("\n", " ").rstrip(".")
     raise CommandError(
       f"{sentence}; give --workers, --ps or --port, and the trainer's flags "
-      "behind --."
+      "after --."
     ) from error
   if rest:
     raise CommandError(
-      f"{rest[0]!r} is not a flag; the trainer's flags stand behind --."
+      f"{rest[0]!r} is not a flag; the trainer's flags come after --."
     )
   return {name: values[name].value for name in ("workers", "ps", "port")}
 

@@ -5,13 +5,13 @@ r"""Training on many machines: Hogwild updates on parameter servers.
 
 starts a cluster on this machine. --experiment=distillation trains a student of
 an Atari teacher instead of a classifier with synthetic gradients. On several
-machines the same command runs on each, with TF_CONFIG saying who it is:
+machines the same command runs on each, and TF_CONFIG names the member:
 
     TF_CONFIG='{"cluster": {"chief": ["a:2222"], "ps": ["b:2222"],
       "worker": ["c:2222", "d:2222"]}, "task": {"type": "chief", "index": 0}}' \
         python -m trainers.parameter_server --bind=any --workdir=DIR ...
 
-Only the chief writes to the folder. Whoever dies is started again by whatever
+Only the chief writes to the folder. A member that dies is restarted by whatever
 started it; the chief resumes from the newest checkpoint.
 """
 
@@ -61,7 +61,7 @@ def train(experiment, config, workdir, members, patience):
     workdir: folder of the run.
     members: a `cluster.Cluster`, whose servers and workers are or will be
       there.
-    patience: seconds to wait for somebody.
+    patience: seconds to wait for a member.
 
   Returns:
     dict of the final numbers.
@@ -99,14 +99,14 @@ def _connect(this_run, experiment, members, patience, watchdog):
       f"{members.num_workers} worker(s) take the {config.num_replicas} "
       "share(s) of each batch; --num_replicas cuts it otherwise."
     )
-  with watchdog.own_work():  # it has words of its own
+  with watchdog.paused():  # `wait_for` reports by itself
     missing = cluster.wait_for(
       members.others(), this_run.say, patience, lambda: this_run.is_stopping
     )
   if this_run.is_stopping:
     raise run.Stopped("stopped before the cluster was complete.", 143)
   if missing:
-    raise Lost(f"{', '.join(missing)} did not come within {patience:.0f} s")
+    raise Lost(f"{', '.join(missing)} did not appear within {patience:.0f} s")
   strategy = cluster.connect(members)
   learner = ParameterServerLearner(
     EXPERIMENTS[experiment](config),
@@ -166,7 +166,7 @@ def _serve(experiment, config, members, patience):
     patience,
     lambda sentence: print(f"{name}: {sentence}", flush=True),
   )
-  how = "is gone since" if was_there else "did not come within"
+  how = "has been gone for" if was_there else "did not appear within"
   print(f"{name}: the chief {how} {patience:.0f} s; leaving.")
   del registration, server
   return 0 if was_there else exit_codes.LOST

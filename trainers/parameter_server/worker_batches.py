@@ -78,7 +78,7 @@ def draw(settings, index, specs):
 
 
 def difference(error):
-  """What an error says about different settings; None if nothing."""
+  """The part of an error that is about different settings; None if none is."""
   text = str(error)
   if _MARK not in text:
     return None

@@ -33,13 +33,13 @@ class SyntheticGradientLearner:
     """Builds everything, all variables included.
 
     Args:
-      config: settings with the fields of `synthetic_gradients.Config`.
+      config: settings with the fields of `config.Config`.
       strategy: a `tf.distribute.Strategy`.
       image_shape: of one picture.
       num_classes: number of classes.
 
     Raises:
-      ValueError: the network has no so many borders.
+      ValueError: the network does not have that many borders.
     """
     self.strategy = strategy
     self._is_shared = config.estimator_updates == "hogwild"
@@ -61,7 +61,7 @@ class SyntheticGradientLearner:
       self._main_optimizer.build(self.network.main_variables)
     self._guard = Guard()
     trainable = {id(v) for v in self.network.trainable_variables}
-    # The forward pass itself moves these: BatchNorm's statistics.
+    # The forward pass itself updates these: BatchNorm's statistics.
     self._moving = [v for v in self.network.variables if id(v) not in trainable]
 
   def trackables(self):

@@ -40,11 +40,11 @@ def build_segments(config, num_classes):
   """The main network's segments, from below.
 
   Args:
-    config: settings with the fields of `decoupled_config.Config`.
+    config: settings with the fields of `config.Config`.
     num_classes: size of the output.
 
   Raises:
-    ValueError: the network has no so many borders.
+    ValueError: the network does not have that many borders.
   """
   build = cifar10_segments
   if config.dataset in RESNET_DATASETS:
@@ -74,7 +74,7 @@ def build_estimators(config, shapes, num_classes):
   """An estimator for each border, with its variables.
 
   Args:
-    config: settings with the fields of `decoupled_config.Config`.
+    config: settings with the fields of `config.Config`.
     shapes: of the activations, as `border_shapes` returns them.
     num_classes: number of classes.
   """

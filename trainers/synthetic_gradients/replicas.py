@@ -37,7 +37,7 @@ def build_strategy(num_replicas):
       [f"GPU:{index}" for index in range(num_replicas)]
     )
   _split_processor(num_replicas)
-  # The default cross-device operations are collectives, which do not bear two
+  # The default cross-device operations are collectives, which cannot serve two
   # strategies in one process.
   return tf.distribute.MirroredStrategy(
     [f"CPU:{index}" for index in range(num_replicas)],

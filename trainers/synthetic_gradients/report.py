@@ -7,10 +7,10 @@ r"""Table 1 and its curves from finished synthetic-gradient runs.
 
 The first reads every run below --workdir, the second makes table and figures
 again from what the first wrote into --output; nothing is trained. A run that
-was begun and is not finished (its loss was not finite, say) is counted beside
-its method. Runs that differ in more than method and seed make a table with a
-column for each such setting. If that is the number of modules alone, there is
-a folder of figures for each number, otherwise none.
+was begun and is not finished (because its loss was not finite, for example) is
+counted beside its method. Runs that differ in more than method and seed make a
+table with a column for each such setting. If that is the number of modules
+alone, there is a folder of figures for each number, otherwise none.
 """
 
 import dataclasses

@@ -59,7 +59,7 @@ class ServedClassifier(Served):
   share_dtypes = (tf.float32, tf.float32)
 
   def __init__(self, config):
-    """Opens the data and looks whether the network fits.
+    """Opens the data and checks that the network fits.
 
     Args:
       config: a `Config`.
@@ -195,7 +195,7 @@ class ServedClassifier(Served):
     return parts
 
   def test(self, step):
-    """Tests the chief's copy; the row tells the estimators' asymmetry."""
+    """Tests the chief's copy; the row holds the estimators' asymmetry."""
     result = self.local.evaluate(self._data.test_batches())
     x, y = self._data.training_batch(step, self._size)
     seed = tf.constant([self._config.seed, step])

@@ -101,7 +101,7 @@ def _report_skipped(this_run, data):
 def _next_batch(batches):
   try:
     return next(batches)
-  except ValueError as error:  # hardly a picture is readable
+  except ValueError as error:  # hardly any picture is readable
     raise CommandError(str(error)) from error
 
 

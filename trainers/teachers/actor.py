@@ -21,7 +21,7 @@ class StepCounter:
 
   Attributes:
     value: steps taken or claimed so far.
-    limit: no rollout begins at or behind this step.
+    limit: no rollout begins at or after this step.
     total: steps of the whole run, over which the learning rate falls.
   """
 
@@ -47,7 +47,7 @@ class Actor:
 
   Attributes:
     counter: the `StepCounter` that all actors share.
-    is_finite: False once somebody's gradient was not.
+    is_finite: False once any actor's gradient was not.
     seconds: numpy array, time spent on each of `TASKS`; emulating is the time
       that an actor has to wait for.
   """
@@ -56,7 +56,7 @@ class Actor:
     """Starts the games.
 
     Args:
-      config: settings with the fields of `a3c.Config`.
+      config: settings with the fields of `train.Config`.
       game: an `atari.Game`.
       learner: the shared `ActorCritic`.
       counter: the shared `StepCounter`.

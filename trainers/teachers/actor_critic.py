@@ -98,7 +98,7 @@ class ActorCritic:
     """Builds and traces everything; call it before any thread starts.
 
     Args:
-      config: settings with the fields of `a3c.Config`.
+      config: settings with the fields of `train.Config`.
       num_actions: size of the policy.
     """
     self.network = TeacherNetwork(num_actions, config.seed)
@@ -150,7 +150,7 @@ class ActorCritic:
       whether the update was made, and a numpy array of the means over the steps
       that count: log-probability times advantage, squared advantage, entropy;
       and the gradient's norm before it was clipped. Once a gradient was not
-      finite, nobody's changes anything.
+      finite, no actor's changes anything.
     """
     count = rollout.actions.size
     is_made, parts = self._learn(

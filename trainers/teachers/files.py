@@ -1,6 +1,6 @@
-"""Teachers and students in files, with a user's mistakes told in a sentence.
+"""Teachers and students in files; a user's mistake is reported in a sentence.
 
-The form is `sobolev_tf.export.policies`'. A teacher's card says, beside game,
+The form is `sobolev_tf.export.policies`'. A teacher's card holds, besides game,
 actions and sha256: `steps` of training, `command`, `seed`, and under `scores`
 for "sampled" and "greedy" play the `mean`, the `std` and the list `episodes`.
 """
@@ -46,7 +46,7 @@ def load_network(path, kind=None, game=None):
 
   Args:
     path: the .npz; its card lies beside it.
-    kind: "teacher" or "student" if it has to be that one.
+    kind: "teacher" or "student" if it must be that one.
     game: name of the game that it has to play, if any.
 
   Returns:

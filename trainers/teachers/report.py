@@ -247,7 +247,7 @@ def _panels(rows, path):
     steps, scores = curves.get((game,), ([], [[]]))
     reference = REFERENCE.get(game)
     if reference is not None:
-      # As far as our run goes, and one point more.
+      # As far as our run goes, and one point further.
       count = sum(step < end for step in REFERENCE_STEPS) + 1
       reference = REFERENCE_STEPS[:count], reference[:count]
     panels[game] = np.array(steps) / _MILLION, scores[0], reference

@@ -159,7 +159,7 @@ def train(config, workdir):
     step = this_run.restore(learner.trackables())
     actors = build_actors(config, game, learner, step)
     try:
-      # A run that was stopped while it was scored has learnt everything.
+      # A run that was stopped during scoring has finished learning.
       if step < config.num_steps:
         with this_run.progress(config.num_steps, step) as progress:
           _play_and_learn(this_run, learner, actors, step, progress)

@@ -133,7 +133,7 @@ class Player:
     seen = self._seen.step(np.array([action]))
     shown = self._shown.step(np.array([action]))
     if seen.reward[0] != shown.reward[0] or seen.is_last[0] != shown.is_last[0]:
-      raise RuntimeError("the two emulators of a player went apart.")
+      raise RuntimeError("the two emulators of a player no longer agree.")
     self._frames = seen.frames
     self._view = self._look(
       shown.frames[0],

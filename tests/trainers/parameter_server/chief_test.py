@@ -64,7 +64,7 @@ class FakeRun:
 
 
 def waiting(monkeypatch, patience=60.0, members=()):
-  monkeypatch.setattr(chief, "_WORD_SECONDS", 0.05)
+  monkeypatch.setattr(chief, "_NOTICE_SECONDS", 0.05)
   monkeypatch.setattr(chief, "_STOP_SECONDS", 0.2)
   cluster = types.SimpleNamespace(others=lambda: dict(members))
   this_run = FakeRun()
@@ -77,7 +77,7 @@ def test_waiting_says_who_is_out_of_reach(monkeypatch):
   members = [("worker 1", "127.0.0.1:1")]
   this_run, leader = waiting(monkeypatch, members=members)
   assert leader._wait(7, lambda: bool(this_run.said))
-  assert this_run.said[0].startswith("Step 7: waiting for its shares since")
+  assert this_run.said[0].startswith("Step 7: waiting for its shares for")
   assert "out of reach: worker 1" in this_run.said[0]
 
 

@@ -58,7 +58,7 @@ def test_a_member_has_a_thread_for_itself_and_each_worker(given):
     ({}, config_of(chief=["a:1", "e:1"]), "2 chief, but one"),
     ({}, config_of(ps=["d"]), "HOST:PORT"),
     ({}, config_of(ps=["d:70000"]), "HOST:PORT"),
-    ({}, config_of(ps=["b:1"]), "stands twice"),
+    ({}, config_of(ps=["b:1"]), "appears twice"),
   ],
 )
 def test_a_fault_is_one_sentence(flags, environment, phrase):
@@ -78,7 +78,7 @@ def test_a_taken_port_is_named():
 
 
 def test_waiting_names_whom_it_waits_for(monkeypatch):
-  monkeypatch.setattr(cluster, "_WORD_SECONDS", 0.0)
+  monkeypatch.setattr(cluster, "_NOTICE_SECONDS", 0.0)
   said = []
   with socket.socket() as there:
     there.bind(("127.0.0.1", 0))

@@ -13,7 +13,7 @@ SECONDS = 60.0  # that a busy machine may take for what is due at once
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-  monkeypatch.setattr(lifeline, "_WORD_SECONDS", 0.01)
+  monkeypatch.setattr(lifeline, "_NOTICE_SECONDS", 0.01)
 
 
 def test_a_call_that_hangs_is_spoken_for_and_ended():
@@ -27,11 +27,11 @@ def test_a_call_that_hangs_is_spoken_for_and_ended():
   assert is_ended.wait(SECONDS)
   watchdog.stop()
   assert codes == [exit_codes.LOST]
-  assert said[0].startswith("No answer from a member since 0 s")
+  assert said[0].startswith("No answer from a member for 0 s")
   assert said[-1] == "Nobody answered for 0 s; ending."
 
 
-def test_own_work_may_take_as_long_as_it_likes():
+def test_a_paused_watchdog_waits_as_long_as_it_takes():
   said, codes, spoke = [], [], threading.Event()
 
   def say(sentence):
@@ -39,7 +39,7 @@ def test_own_work_may_take_as_long_as_it_likes():
     spoke.set()
 
   watchdog = lifeline.Watchdog(say, 1e9, codes.append)
-  with watchdog.own_work():
+  with watchdog.paused():
     spoke.wait(0.2)  # a word may have been under way
     count = len(said)
     spoke.clear()

@@ -144,7 +144,7 @@ def test_lifeline_is_true_however_it_is_written(text, monkeypatch, tmp_path):
     (("--index=-1",), "must be 0 or more"),
     (("--experiment=distillation", "--jacobian_gib=1"), "on a cluster"),
     (("--batch_size=9",), "cannot share it equally"),
-    ((), "who takes part is not known"),
+    ((), "the members are not known"),
     (("--experiment=chess",), "synthetic_gradients, distillation"),
     (("--experiment", "distillation", "--width=1"), "width"),
     (("--experiment=distillation", "--num_replicas=3"), "do not divide"),

@@ -287,7 +287,7 @@ def test_a_stop_during_the_last_games_is_heard(tmp_path, monkeypatch, capsys):
 
   monkeypatch.setattr(game_scores, "play", stop_and_play)
   assert run_here(tmp_path, "--num_score_games=1") == 128 + signal.SIGTERM
-  assert "stopped behind the last step" in capsys.readouterr().err
+  assert "stopped after the last step" in capsys.readouterr().err
   assert not (tmp_path / "finished.json").exists()
   monkeypatch.setattr(game_scores, "play", play)
   capsys.readouterr()
