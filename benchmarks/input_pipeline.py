@@ -4,10 +4,10 @@ r"""Pictures per second of the input pipelines, on one and two cores.
         [--output=results/benchmarks]
 
 Each number comes from a process of its own that may use that many cores and
-does nothing but ask for batches. Beside the pipelines stands the rate at which one
-thread decodes the same JPEG files wholly and does nothing else. CIFAR-10 and
-ImageNet are synthetic pictures in the real data sets' form on disk, which the
-operating system has cached by then: what a disk adds is not measured.
+does nothing but ask for batches. Beside the pipelines stands the rate at which
+one thread decodes the same JPEG files wholly and does nothing else. CIFAR-10
+and ImageNet are synthetic pictures in the real data sets' form on disk, which
+the operating system has cached by then: what a disk adds is not measured.
 """
 
 import dataclasses
