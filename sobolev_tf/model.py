@@ -216,7 +216,7 @@ class SobolevModel(NetworkModel):
     }
 
   def adapt(self, x, y=None, steps=None):
-    """Fits the scaling to training data; `fit` does so if nobody did.
+    """Fits the scaling to training data; `fit` does so if you have not.
 
     Args:
       x: array `[N, *in]`, or a `tf.data.Dataset` or `keras.utils.PyDataset` of

@@ -18,7 +18,7 @@ class DistillationModel(NetworkModel):
 
   Student and teacher map states `[B, *s]` to the logits `[B, A]` of `A` actions
   or classes. Training matches the teacher's probabilities and how they change
-  with the state, as `policy_distillation_loss` says:
+  with the state; `policy_distillation_loss` defines the loss:
 
   ```python
   dense = keras.layers.Dense

@@ -43,7 +43,7 @@ class _Record(typing.NamedTuple):
     tape: from source to output; None once it is not needed any more.
     source: activations below the segment.
     output: activations above it; at the top the losses.
-    estimate: what the estimator at the output said; None at the top.
+    estimate: what the estimator at the output answered; None at the top.
     estimator_tape: what recorded it.
     sums: gradients of the segment's variables, if they are known already.
     carried: synthetic gradient carried through to the source, likewise.
@@ -70,8 +70,8 @@ class DecoupledNetwork(snt.Module):
   the true gradient travels down beside the synthetic one, which costs the
   passage through each segment's activations once more; it travels only as far
   as an estimator is trained on it. Bootstrapped targets (the earlier
-  synthetic-gradient paper) are what the estimator above says, carried through
-  the segment between, and cost nothing.
+  synthetic-gradient paper) are the answers of the estimator above, carried
+  through the segment between, and cost nothing.
 
   A segment through which no true gradient has to pass is differentiated right
   after its forward pass, and the next segment waits for it: its activations
@@ -166,7 +166,7 @@ class DecoupledNetwork(snt.Module):
     truth = Target(losses, None, label_gradient)
     main, trained, measures = [], [], {}
     # What comes down to a segment's output: the true gradient, and with
-    # bootstrapped targets what the estimator above says.
+    # bootstrapped targets what the estimator above answers.
     true, boot = None, None
     for index in reversed(range(len(self.segments))):
       border = index - 1  # the one below

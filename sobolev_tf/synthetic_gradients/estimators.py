@@ -16,7 +16,7 @@ from sobolev_tf.training.losses import sobolev_loss
 
 
 class Estimate(typing.NamedTuple):
-  """What an estimator says; None where it has nothing to say.
+  """What an estimator answers; None where it has no answer.
 
   Attributes:
     value: predicted loss m(h, y), `[B]`.
@@ -235,7 +235,7 @@ class DirectEstimator(snt.Module):
 
 @snt.allow_empty_variables
 class ZeroEstimator(snt.Module):
-  """Says that the gradient is zero: segments below it do not learn (Noprop)."""
+  """Answers zero: the segments below it do not learn (Noprop)."""
 
   needs_gradient = False
 

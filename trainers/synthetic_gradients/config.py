@@ -46,7 +46,8 @@ class Config:
   )
   num_modules: int = setting(
     3,
-    "splits of the network, each with an estimator; backprop ignores it",
+    "borders of the network, each with an estimator (the paper's module); "
+    "backprop ignores it",
     "Table 1",
     minimum=0,
     sweep=True,
@@ -64,7 +65,7 @@ class Config:
   targets: str = setting(
     "true",
     "what an estimator learns from: the true loss and gradient, or what the "
-    "estimator above says",
+    "estimator above answers",
     "§4.3's formula",
     choices=("true", "bootstrapped"),
     sweep=True,
