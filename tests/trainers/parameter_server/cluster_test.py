@@ -49,8 +49,8 @@ def test_a_member_has_a_thread_for_itself_and_each_worker(given):
   "flags, environment, phrase",
   [
     ({}, {}, "set TF_CONFIG"),
-    ({}, {"TF_CONFIG": "{"}, "does not read as"),
-    ({}, {"TF_CONFIG": "[]"}, "does not read as"),
+    ({}, {"TF_CONFIG": "{"}, "is not of the form"),
+    ({}, {"TF_CONFIG": "[]"}, "is not of the form"),
     ({}, config_of(index=2), "give 0 to 1"),
     ({}, config_of(index=-1), "give 0 to 1"),
     ({}, config_of(role="boss"), "one of chief, worker, ps"),
