@@ -68,7 +68,6 @@ EXERCISED_BY = {
     "trainers/distillation/report_test.py"
   ),
   "trainers/lifecycle/exit_codes.py": "trainers/lifecycle/run_test.py",
-  "trainers/lifecycle/figures.py": "trainers/lifecycle/report_test.py",
   "trainers/lifecycle/served.py": "trainers/parameter_server/learner_test.py",
   "trainers/parameter_server/local_cluster.py": (
     "trainers/parameter_server/cluster_test.py"

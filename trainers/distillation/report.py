@@ -37,6 +37,12 @@ _NUMBERS = (
   "num_train",
   "num_held_out",
 )
+# What a curve of each measure is to be compared with.
+_LEVELS = {"test_error": "majority_error", "test_kl": "teacher_entropy"}
+_NOTE = (
+  "Atari frames recorded from our teachers; the student trains on the share "
+  "above each column.\nKL(student ‖ teacher)."
+)
 # Settings besides the keys; all runs of a table must agree in the last two.
 _SETTINGS = ("alpha", "learning_rate", "num_steps", "batch_size")
 _WAYS = ("greedy", "sampled")
@@ -112,7 +118,7 @@ def render(output):
     make_all_rows(rows),
   )
   return "\n".join([intro, *parts]), {
-    "curves.csv": lambda path: save_figures(output, path)
+    "curves.csv": lambda path: save_figures(output, path, rows)
   }
 
 
@@ -312,8 +318,14 @@ def _spread(rows, name, digits, scale=1):
   return mean_and_deviation([scale * value for value in found], digits)
 
 
-def save_figures(output, path):
-  """Draws Figure 4, and the controls where there are any."""
+def save_figures(output, path, rows):
+  """Draws Figure 4, and the controls where there are any.
+
+  Args:
+    output: folder.
+    path: of the curves.
+    rows: of results.csv.
+  """
   lines, controlled = {}, set()
   for measure in _MEASURES:
     curves = tables.read_curves(path, measure)
@@ -328,10 +340,25 @@ def save_figures(output, path):
   main = {
     key: {m: c for m, c in lines[key].items() if m in _PAIR} for key in keys
   }
-  figures.save_curves(os.path.join(output, "figure4.png"), main)
+  extras = _levels(rows), _NOTE
+  figures.save_curves(os.path.join(output, "figure4.png"), main, *extras)
   if controlled:
     controls = {key: lines[key] for key in keys if key in controlled}
-    figures.save_curves(os.path.join(output, "controls.png"), controls)
+    figures.save_curves(os.path.join(output, "controls.png"), controls, *extras)
+
+
+def _levels(rows):
+  """What each panel's curves are to be compared with, mean over seeds."""
+  return {
+    (game, measure, float(percentage)): float(
+      np.mean(tables.numbers(known, name))
+    )
+    for (game, percentage), group in tables.group(
+      rows, "game", "percentage"
+    ).items()
+    for measure, name in _LEVELS.items()
+    if (known := [row for row in group if row.get(name)])
+  }
 
 
 REPORT = Report(

@@ -1,4 +1,8 @@
-"""What the figures of all experiments share: a canvas, lines with bands."""
+"""What all figures share: a style for each method, a canvas, lines, files."""
+
+import io
+import os
+import typing
 
 import matplotlib
 
@@ -6,6 +10,52 @@ matplotlib.use("Agg")  # no screen needed
 
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+
+plt.rcParams.update(
+  {
+    "pdf.fonttype": 42,  # TrueType: printers refuse Type 3
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.alpha": 0.3,
+    "legend.frameon": False,
+  }
+)
+_MARKERS_PER_LINE = 6
+
+
+class Style(typing.NamedTuple):
+  """How a method is drawn, in every figure.
+
+  Attributes:
+    name: the paper's.
+    colour: of Okabe and Ito's palette, which the colour-blind tell apart.
+    marker: no other method has it, so grey copies are readable too.
+  """
+
+  name: str
+  colour: str
+  marker: str
+
+
+STYLES = {
+  "regular": Style("regular", "#D55E00", "s"),
+  "sobolev": Style("Sobolev", "#0072B2", "o"),
+  "noise": Style("noisy inputs", "#009E73", "^"),
+  "attention": Style("attention transfer", "#CC79A7", "D"),
+  "backprop": Style("Backprop", "#000000", "*"),
+  "noprop": Style("Noprop", "#BBBBBB", "X"),
+  "direct": Style("Direct SG", "#D55E00", "v"),
+  "vfbn": Style("VFBN", "#E69F00", "<"),
+  "critic": Style("Critic", "#009E73", ">"),
+  "sobolev_labels": Style("Sobolev + label derivatives", "#56B4E9", "P"),
+}
+_UNKNOWN = "#999999"
+
+
+def style_of(method):
+  """A method's `Style`; one without an entry is grey, with its own name."""
+  return STYLES.get(method, Style(str(method), _UNKNOWN, "h"))
 
 
 def panels(rows, columns, width, height, margin=0.0, **settings):
@@ -26,33 +76,91 @@ def panels(rows, columns, width, height, margin=0.0, **settings):
     rows,
     columns,
     figsize=(margin + width * columns, height * rows),
-    dpi=100,
     squeeze=False,
+    layout="constrained",
     **settings,
   )
 
 
-def draw_bands(axis, lines, colours, label=str):
+def draw_bands(axis, lines):
   """Draws a line for each method: its mean and range over the seeds.
 
   Args:
     axis: to draw on.
     lines: dict from a method to (steps `[T]`, values `[seeds, T]`).
-    colours: dict from a method to its colour; others are grey.
-    label: function from a method to its name in the legend.
   """
-  for method, (steps, values) in lines.items():
-    colour = colours.get(method, "tab:gray")
-    mean = np.mean(values, axis=0)
-    axis.plot(steps, mean, color=colour, label=label(method))
+  for index, (method, (steps, values)) in enumerate(lines.items()):
+    style = style_of(method)
+    every = max(len(steps) // _MARKERS_PER_LINE, 1)
+    axis.plot(
+      steps,
+      np.mean(values, axis=0),
+      color=style.colour,
+      marker=style.marker,
+      markersize=5,
+      markevery=(index % every, every),  # lines may lie on each other
+      label=style.name,
+    )
     # The range, not the deviation: three seeds are too few for a band.
     low, high = np.min(values, axis=0), np.max(values, axis=0)
-    axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
-  axis.grid(alpha=0.3)
+    axis.fill_between(
+      steps, low, high, color=style.colour, alpha=0.15, linewidth=0
+    )
 
 
-def save(figure, path):
-  """Writes a PNG file and forgets the figure."""
-  figure.tight_layout()
-  figure.savefig(path)
+def describe_bands(lines):
+  """Says what the lines and bands of `draw_bands` are, and of how many seeds.
+
+  Args:
+    lines: iterable of what `draw_bands` takes.
+  """
+  counts = {len(values) for one in lines for _, values in one.values()}
+  if counts <= {1}:
+    return "One seed."
+  few, most = min(counts), max(counts)
+  seeds = f"{most}" if few == most else f"{few} to {most}"
+  return f"Line: mean of {seeds} seeds; band: lowest to highest seed."
+
+
+def legend_of(figure, axes, **settings):
+  """Puts one legend of all that the axes show beside the panels."""
+  handles = {}
+  for axis in np.ravel(axes):
+    found, labels = axis.get_legend_handles_labels()
+    handles.update(zip(labels, found, strict=True))
+  if handles:
+    place = {"loc": "outside right upper", **settings}
+    figure.legend(handles.values(), handles.keys(), **place)
+
+
+def save(figure, path, note=""):
+  """Writes a PNG file and beside it a PDF file for print; forgets the figure.
+
+  Args:
+    figure: to write.
+    path: of the PNG file, `NAME.png`.
+    note: line below the panels: data set, seeds, what a band is.
+  """
+  if note:
+    figure.supxlabel(note, x=0.01, ha="left", fontsize=8)
+  drawn = io.BytesIO()
+  figure.savefig(drawn, format="png", dpi=110)
+  vector = f"{os.path.splitext(path)[0]}.pdf"
+  # Without its date the file depends on the numbers alone.
+  figure.savefig(vector, dpi=160, metadata={"CreationDate": None})
   plt.close(figure)
+  write_png(Image.open(drawn), path)
+
+
+def write_png(image, path):
+  """Writes a picture with a palette of 256 colours, a third of the size."""
+  picture = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+  picture.save(path, format="PNG", optimize=True)
+
+
+def as_array(figure):
+  """Draws a figure as uint8 `[H, W, 3]` and forgets it."""
+  figure.canvas.draw()
+  image = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+  plt.close(figure)
+  return image

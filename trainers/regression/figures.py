@@ -1,59 +1,133 @@
 """Figures 2, 3 and 5-11 of the paper, drawn from arrays."""
 
 import dataclasses
+import typing
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from trainers.lifecycle.figures import panels, plt, save
+from data import benchmark_functions
+from trainers.lifecycle.figures import STYLES, as_array, panels, plt, save
 
-COLOURS = {"regular": "tab:orange", "sobolev": "tab:blue"}
-_ARROWS = 14  # gradient arrows along each axis
+TITLES = {
+  "ackley": "Ackley",
+  "beale": "Beale",
+  "booth": "Booth",
+  "bukin": "Bukin N.6",
+  "mccormick": "McCormick",
+  "rosenbrock": "Rosenbrock",
+  "styblinski_tang": "Styblinski-Tang",
+}
+# Bukin's function has a kink along this curve, which no square grid follows:
+# one would draw a row of beads.
+_VALLEYS = {"bukin": lambda x: 0.01 * x**2}
+# Gradient arrows along each axis. Ackley's waves have period 1 on [-5, 5]:
+# three arrows for each, fewer would show waves that are not there.
+_ARROWS = {"ackley": 30}
+_FEW_ARROWS = 14
+_MOST_POINTS = 500  # training points: more would hide the surface
+_COLOURS = mpl.colormaps["viridis"].with_extremes(over="#D55E00", under="black")
+_MARKS = {"shown": "✓", "contradicted": "✗", "not settled": "?"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-  """A square grid over a function's domain; `points` is `[size**2, 2]`."""
+  """Points over a function's domain, for its surface and for its arrows.
+
+  Attributes:
+    points: `[size**2 + arrows**2, 2]`, row by row; those of the surface first.
+    size: points of the surface along each axis.
+    arrows: arrows along each axis.
+  """
 
   points: np.ndarray
   size: int
+  arrows: int
 
   @classmethod
-  def over(cls, function, size=56):
-    """Covers the domain of a `BenchmarkFunction`."""
-    x = np.linspace(function.low[0], function.high[0], size)
-    y = np.linspace(function.low[1], function.high[1], size)
-    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    return cls(points, size)
+  def over(cls, function, size=57):
+    """Covers the domain of a `BenchmarkFunction`.
+
+    Args:
+      function: to draw.
+      size: odd, so that a row can follow a valley.
+    """
+    (left, low), (right, high) = function.low, function.high
+    x, y = np.meshgrid(
+      np.linspace(left, right, size), np.linspace(low, high, size)
+    )
+    if function.name in _VALLEYS:
+      y = _bend(_VALLEYS[function.name](x[0]), low, high, size)
+    arrows = _ARROWS.get(function.name, _FEW_ARROWS)
+    middles = (np.arange(arrows) + 0.5) / arrows
+    feet = np.meshgrid(
+      left + (right - left) * middles, low + (high - low) * middles
+    )
+    rows = [np.stack(pair, axis=-1).reshape(-1, 2) for pair in ([x, y], feet)]
+    return cls(np.concatenate(rows), size, arrows)
 
   def square(self, values):
-    """Arranges one number per point as a square."""
-    return np.asarray(values).reshape(self.size, self.size)
+    """The surface's part of one number per point, as a square."""
+    return np.asarray(values)[: self.size**2].reshape(self.size, self.size)
 
   @property
   def axes(self):
-    """The x and y coordinates as squares."""
+    """The x and y coordinates of the surface as squares."""
     return self.square(self.points[:, 0]), self.square(self.points[:, 1])
 
+  @property
+  def feet(self):
+    """Where the arrows stand: `[arrows**2, 2]`."""
+    return self.points[self.size**2 :]
 
-def draw_surface(grid, values, gradients, title):
-  """One surface with its gradient field, as an image.
+  def at_feet(self, gradients):
+    """The arrows' part of `[N, 1, 2]`, as `[arrows**2, 2]`."""
+    return np.asarray(gradients)[self.size**2 :, 0]
+
+
+def _bend(valley, low, high, size):
+  """Rows from low to high, the middle one along a valley, `[size, size]`."""
+  away = np.linspace(-1, 1, size)[:, np.newaxis]
+  room = np.where(away < 0, valley - low, high - valley)
+  return valley + np.sign(away) * away**2 * room  # denser near the kink
+
+
+class Column(typing.NamedTuple):
+  """A surface of a comparison.
+
+  Attributes:
+    title: text above.
+    values: `[N, 1]` on a grid.
+    gradients: `[N, 1, 2]` on it.
+    points: the training points `[M, 2]`, or None.
+  """
+
+  title: str
+  values: np.ndarray
+  gradients: np.ndarray
+  points: np.ndarray | None = None
+
+
+def true_column(function, grid):
+  """The `Column` of a `BenchmarkFunction` itself."""
+  value, gradient = benchmark_functions.label(function, grid.points)
+  # A grid can hit a kink, where the gradient is not a number; the arrow there
+  # is left out.
+  gradient = np.nan_to_num(gradient, posinf=0.0, neginf=0.0)
+  return Column(TITLES[function.name], value, gradient)
+
+
+def draw_comparison(grid, columns):
+  """A function beside its models as an image, uint8 `[H, W, 3]`.
 
   Args:
     grid: a `Grid`.
-    values: `[N, 1]` on the grid.
-    gradients: `[N, 1, 2]` on the grid.
-    title: text above.
-
-  Returns:
-    uint8 array `[H, W, 3]`.
+    columns: list of `Column`, the true function first: all share its limits.
   """
-  figure = plt.figure(figsize=(4, 7), dpi=90)
-  limits = (np.min(values), np.max(values))
-  _plot_column(figure, grid, values, gradients, title, limits, 1, 1)
-  figure.canvas.draw()
-  image = np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
-  plt.close(figure)
-  return image
+  figure, note = _compare(grid, columns)
+  figure.supxlabel(note, x=0.01, ha="left", fontsize=8)
+  return as_array(figure)
 
 
 def save_comparison(path, grid, columns):
@@ -62,92 +136,209 @@ def save_comparison(path, grid, columns):
   Args:
     path: PNG file to write.
     grid: a `Grid`.
-    columns: list of (title, values `[N, 1]`, gradients `[N, 1, 2]`), the true
-      function first; all surfaces share its vertical axis.
+    columns: as `draw_comparison` takes them.
   """
-  figure = plt.figure(figsize=(3.4 * len(columns), 6.4), dpi=100)
-  low, high = np.min(columns[0][1]), np.max(columns[0][1])
+  figure, note = _compare(grid, columns)
+  save(figure, path, note)
+
+
+def _compare(grid, columns):
+  """The figure of a comparison, and the note that explains it."""
+  count = len(columns)
+  figure = plt.figure(figsize=(2.9 * count + 0.8, 6.2), layout="constrained")
+  low, high = np.min(columns[0].values), np.max(columns[0].values)
   margin = 0.05 * (high - low)
-  limits = (low - margin, high + margin)
-  for index, (title, values, gradients) in enumerate(columns, start=1):
-    _plot_column(
-      figure, grid, values, gradients, title, limits, len(columns), index
-    )
-  save(figure, path)
-
-
-def _plot_column(figure, grid, values, gradients, title, limits, count, index):
-  x, y = grid.axes
-  # A model may leave the true function's range: clip what is drawn, so that
-  # every surface stays comparable with the function.
-  height = np.clip(grid.square(values), *limits)
-  surface = figure.add_subplot(2, count, index, projection="3d")
-  surface.plot_surface(
-    x, y, height, cmap="viridis", vmin=limits[0], vmax=limits[1], linewidth=0
+  limits = (float(low - margin), float(high + margin))
+  lengths = np.linalg.norm(grid.at_feet(columns[0].gradients), axis=-1)
+  longest = float(lengths.max())
+  bottom = []
+  for index, column in enumerate(columns, start=1):
+    surface = figure.add_subplot(2, count, index, projection="3d")
+    _plot_surface(surface, grid, column, limits)
+    bottom.append(figure.add_subplot(2, count, count + index))
+    filled = _plot_field(bottom[-1], grid, column, limits, longest)
+  figure.colorbar(
+    filled, ax=bottom, label="f(x)", extend="both", ticks=MaxNLocator(7)
   )
-  surface.set_zlim(*limits)
-  surface.set_title(title)
-  surface.tick_params(labelsize=6)
+  note = (
+    "Below: level sets with gradients at the same scale in all panels, length "
+    "in proportion to log(1 + |gradient|); the longest of the function has "
+    f"|gradient| = {longest:.3g}, and longer ones end there.\n"
+    "Models of one seed. White dots: training points. Orange: above the "
+    "function's range, black: below it, where surfaces are cut off."
+  )
+  return figure, note
 
-  field = figure.add_subplot(2, count, count + index)
+
+def _plot_surface(axis, grid, column, limits):
+  values = grid.square(column.values)
+  norm = mpl.colors.Normalize(*limits)
+  axis.plot_surface(
+    *grid.axes,
+    np.clip(values, *limits),
+    facecolors=_COLOURS(norm(values)),
+    rcount=grid.size,
+    ccount=grid.size,
+    linewidth=0,
+    antialiased=False,
+    shade=False,
+    rasterized=True,  # thousands of polygons otherwise
+  )
+  axis.set(zlim=limits, xlabel="x₁", ylabel="x₂", title=column.title)
+  axis.tick_params(labelsize=6)
+
+
+def _plot_field(axis, grid, column, limits, longest):
   levels = np.linspace(*limits, 21)
-  field.contourf(x, y, height, levels=levels, cmap="viridis", alpha=0.6)
-  skip = slice(None, None, max(grid.size // _ARROWS, 1))
-  arrows = np.asarray(gradients).reshape(grid.size, grid.size, 2)[skip, skip]
-  # The lengths of arrows span orders of magnitude; direction is what is seen.
-  length = np.linalg.norm(arrows, axis=-1, keepdims=True)
-  arrows = arrows / np.maximum(length, 1e-12) * np.log1p(length)
-  field.quiver(
-    x[skip, skip], y[skip, skip], arrows[..., 0], arrows[..., 1], width=0.006
+  filled = axis.contourf(
+    *grid.axes,
+    grid.square(column.values),
+    levels=levels,
+    cmap=_COLOURS,
+    extend="both",
   )
-  field.set_aspect("auto")
-  field.tick_params(labelsize=6)
+  arrows = grid.at_feet(column.gradients)
+  length = np.linalg.norm(arrows, axis=-1, keepdims=True)
+  # Lengths span orders of magnitude; direction is what is seen.
+  drawn = np.log1p(np.minimum(length, longest)) / np.log1p(longest)
+  arrows = arrows / np.maximum(length, 1e-12) * drawn
+  axis.quiver(
+    *grid.feet.T,
+    *arrows.T,
+    scale=grid.arrows / 1.3,
+    scale_units="width",
+    pivot="middle",
+    width=0.07 / grid.arrows,
+    color="white" if grid.arrows > _FEW_ARROWS else "black",
+  )
+  if column.points is not None and len(column.points) <= _MOST_POINTS:
+    axis.scatter(
+      *column.points.T, s=9, color="white", edgecolors="black", linewidths=0.5
+    )
+  axis.set(xlabel="x₁", ylabel="x₂")
+  axis.grid(False)
+  axis.tick_params(labelsize=6)
+  return filled
 
 
-def save_figure2(path, errors):
-  """Log test error against the number of training points (Figure 2, right).
+def save_figure2(path, errors, claims=None):
+  """Test error against the number of training points (Figure 2, right).
+
+  All panels span as many decades, so that the same distance is the same ratio
+  in each.
 
   Args:
     path: PNG file to write.
     errors: dict from (function, num_train, method) to the test MSE of each
       seed.
+    claims: dict from (function, num_train) to (method, verdict): which one the
+      paper says is better, and whether these numbers show it.
   """
   functions = list(dict.fromkeys(function for function, _, _ in errors))
   sizes = sorted({size for _, size, _ in errors})
-  methods = [m for m in COLOURS if any(m == method for *_, method in errors)]
-  rows = (len(functions) + 3) // 4
-  figure, axes = panels(rows, 4, 3.5, 3.4)
+  known = {method for *_, method in errors}
+  methods = [method for method in STYLES if method in known]
+  columns = min(4, len(functions) + 1)
+  rows = -(-(len(functions) + 1) // columns)  # one panel is the legend's
+  figure, axes = panels(rows, columns, 2.9, 2.8)
+  decades = _decades(errors, functions)
   for axis, function in zip(axes.flat, functions, strict=False):
     for shift, method in enumerate(methods):
-      _plot_errors(axis, errors, function, sizes, method, shift, len(methods))
-    axis.set_title(function.replace("_", " "))
+      at = (shift - (len(methods) - 1) / 2) * 0.36
+      _plot_errors(axis, errors, function, sizes, method, at)
+    axis.set_title(TITLES.get(function, function))
     axis.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes])
-    axis.set_xlabel("training points")
-    axis.set_ylabel("log10 test MSE")
+    _set_decades(axis, errors, function, decades)
+    _mark_claims(axis, function, sizes, claims or {})
   for axis in axes.flat[len(functions) :]:
     axis.axis("off")
-  handles, labels = axes.flat[0].get_legend_handles_labels()
-  axes.flat[-1].legend(handles, labels, loc="center", fontsize=12)
-  save(figure, path)
+  figure.supylabel("mean squared error at the test points", fontsize=10)
+  for axis in axes[-1]:
+    axis.set_xlabel("training points")
+  _explain(axes.flat[len(functions)], axes.flat[0])
+  count = len(next(iter(errors.values())))
+  save(
+    figure,
+    path,
+    "Small: each of "
+    f"{count} seeds; large: their geometric mean, with the standard deviation "
+    "of the logarithm. All panels span as many decades.\nAbove: the method "
+    "that the paper says is better, by its marker; ✓ these numbers show it, "
+    "✗ they show the opposite, ? not settled (p after Holm's correction, "
+    "5 %); – the paper is silent.",
+  )
 
 
-def _plot_errors(axis, errors, function, sizes, method, shift, count):
-  width = 0.8 / count
+def _decades(errors, functions):
+  """How many decades a panel has to span."""
+  return max(np.ptp(_logs_of(errors, name)) for name in functions) + 1.2
+
+
+def _logs_of(errors, function):
+  return np.log10(
+    np.concatenate([v for key, v in errors.items() if key[0] == function])
+  )
+
+
+def _set_decades(axis, errors, function, decades):
+  logs = _logs_of(errors, function)
+  middle = (logs.min() + logs.max()) / 2 + 0.25  # room above, for the claims
+  axis.set_yscale("log")
+  axis.set_ylim(10 ** (middle - decades / 2), 10 ** (middle + decades / 2))
+  axis.yaxis.set_major_locator(LogLocator(numticks=12))
+  axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _plot_errors(axis, errors, function, sizes, method, shift):
+  style = STYLES[method]
   for position, size in enumerate(sizes):
     if (function, size, method) not in errors:
       continue
-    logs = np.log10(errors[function, size, method])
-    at = position + (shift - (count - 1) / 2) * width
+    values = np.asarray(errors[function, size, method])
+    logs = np.log(values)
+    mean, spread = np.exp(logs.mean()), np.exp(logs.std())
+    at = position + shift
     # Bars on a logarithm have no natural foot, so the spread is drawn instead.
     axis.errorbar(
       at,
-      logs.mean(),
-      yerr=logs.std(),
-      fmt="o",
+      mean,
+      yerr=[[mean - mean / spread], [mean * spread - mean]],
+      fmt=style.marker,
       capsize=4,
-      color=COLOURS[method],
-      label=f"{method} (mean ± std over seeds)" if position == 0 else None,
+      color=style.colour,
+      label=style.name if position == 0 else None,
     )
     axis.scatter(
-      np.full(len(logs), at + width / 4), logs, s=8, color=COLOURS[method]
+      np.full(len(values), at + 0.16),
+      values,
+      s=7,
+      marker=style.marker,
+      color=style.colour,
     )
+
+
+def _mark_claims(axis, function, sizes, claims):
+  across = axis.get_xaxis_transform()  # a share of the height
+  axis.set_xlim(-0.6, len(sizes) - 0.4)
+  for position, size in enumerate(sizes):
+    method, verdict = claims.get((function, size), (None, ""))
+    if method is None:
+      axis.text(position, 0.92, "–", transform=across, ha="center", va="center")
+      continue
+    style = STYLES[method]
+    axis.plot(
+      position - 0.12, 0.92, style.marker, ms=8, mfc="none",
+      mec=style.colour, mew=1.5, transform=across,
+    )  # fmt: skip
+    axis.text(
+      position + 0.12, 0.92, _MARKS.get(verdict, ""), transform=across,
+      ha="center", va="center", family="DejaVu Sans",
+    )  # fmt: skip
+
+
+def _explain(empty, drawn):
+  empty.legend(
+    *drawn.get_legend_handles_labels(),
+    loc="center",
+    fontsize=12,
+  )

@@ -17,6 +17,7 @@ import numpy as np
 
 from data import benchmark_functions
 from trainers.lifecycle import command_line, finished, tables
+from trainers.lifecycle.figures import style_of
 from trainers.lifecycle.report import Report
 from trainers.lifecycle.statistics import (
   compare,
@@ -38,6 +39,7 @@ _FIGURES = {
   "rosenbrock": "10",
   "styblinski_tang": "3_and_11",
 }
+_TRAINED_ON = ", trained on"  # names the array of a model's training points
 _MEASURES = ("test_mse", "test_gradient_mse", "test_sobolev_distance")
 
 
@@ -95,9 +97,13 @@ def _write_surfaces(output, runs):
       )
       continue
     values, gradients = regression.predict(*networks, grid.points)
-    surfaces.setdefault(name, {})[f"{run.config.method}, {size} points"] = (
-      np.c_[values[0], gradients[0, :, 0]].astype(np.float32)
-    )
+    title, seed = f"{run.config.method}, {size} points", run.config.seed[0]
+    surfaces.setdefault(name, {})[title] = np.c_[
+      values[0], gradients[0, :, 0]
+    ].astype(np.float32)
+    surfaces[name][title + _TRAINED_ON] = benchmark_functions.sample_points(
+      benchmark_functions.get_function(name), size, [seed, 0]
+    ).astype(np.float32)
   for name, models in surfaces.items():
     np.savez_compressed(os.path.join(output, _surface_file(name)), **models)
   return damages
@@ -116,7 +122,7 @@ def render(output):
   functions = dict.fromkeys(row["function"] for row in rows)
   draws = {_surface_file(n): functools.partial(_draw, n) for n in functions}
   draws["results.csv"] = lambda path: figures.save_figure2(
-    os.path.join(output, "figure2.png"), errors(rows)
+    os.path.join(output, "figure2.png"), errors(rows), claims(rows)
   )
   return make_table(rows, varied), {} if varied else draws
 
@@ -130,24 +136,50 @@ def errors(rows):
   }
 
 
-def make_table(rows, varied):
-  """Renders the comparison of the two methods as a Markdown table, counted."""
+def claims(rows):
+  """dict from (function, points) to the paper's claim and our verdict on it."""
+  found = {}
+  pairs = _pairs(rows, [])
+  for row, phrase in zip(pairs, _judge(pairs), strict=True):
+    key = row["function"], int(row["num_train"])
+    found[key] = paper_claim(*key), phrase.split(" (")[0]
+  return found
 
-  def of(row, name):
-    return [tables.numbers(row[method,], name) for method in regression.METHODS]
 
-  def spread(index):
-    return lambda row: mean_and_deviation(
-      np.log10(of(row, "test_mse")[index]), 2
-    )
+def _pairs(rows, varied):
+  """What both methods were measured on, with the rows of each."""
+  groups = [
+    {**group[0], **tables.group(group, "method")}
+    for group in tables.group(rows, "function", "num_train", *varied).values()
+  ]
+  return [g for g in groups if all((m,) in g for m in regression.METHODS)]
 
-  def ratio(name):
-    return lambda row: f"{compare(*of(row, name))[0]:.3g}"
+
+def _judge(pairs):
+  """The verdict on the paper's claim of each pair."""
 
   def agrees(row):
     claim = paper_claim(row["function"], int(row["num_train"]))
-    ratio, p = compare(*of(row, "test_mse"))
+    ratio, p = compare(*_both(row, "test_mse"))
     return claim and (ratio > 1) == (claim == "sobolev"), p
+
+  return verdicts(list(map(agrees, pairs)))
+
+
+def _both(row, name):
+  return [tables.numbers(row[method,], name) for method in regression.METHODS]
+
+
+def make_table(rows, varied):
+  """Renders the comparison of the two methods as a Markdown table, counted."""
+
+  def spread(index):
+    return lambda row: mean_and_deviation(
+      np.log10(_both(row, "test_mse")[index]), 2
+    )
+
+  def ratio(name):
+    return lambda row: f"{compare(*_both(row, name))[0]:.3g}"
 
   cells = {
     "function": lambda row: row["function"],
@@ -160,18 +192,16 @@ def make_table(rows, varied):
     "Sobolev distance ratio": ratio("test_sobolev_distance"),
     "verdict": lambda row: row["verdict"],
   }
-  groups = [
-    {**group[0], **tables.group(group, "method")}
-    for group in tables.group(rows, "function", "num_train", *varied).values()
-  ]
-  pairs = [g for g in groups if all((m,) in g for m in regression.METHODS)]
-  phrases = verdicts(list(map(agrees, pairs)))
+  pairs = _pairs(rows, varied)
+  phrases = _judge(pairs)
   for row, phrase in zip(pairs, phrases, strict=True):
     row["verdict"] = phrase
   table = tables.markdown(pairs, cells)
   if not pairs:
     return table
-  regular, sobolev = zip(*(of(row, "test_mse") for row in pairs), strict=True)
+  regular, sobolev = zip(
+    *(_both(row, "test_mse") for row in pairs), strict=True
+  )
   return (
     f"{table}\n{tally(phrases)} Probability that a Sobolev network's test MSE "
     "is below a regular one's, over all rows: "
@@ -183,14 +213,24 @@ def _draw(name, path):
   """Draws a function beside its models."""
   function = benchmark_functions.get_function(name)
   grid = figures.Grid.over(function)
-  value, gradient = benchmark_functions.label(function, grid.points)
-  # A grid can hit a kink, where the gradient is not a number; the arrow there
-  # is left out.
-  gradient = np.nan_to_num(gradient, posinf=0.0, neginf=0.0)
-  columns = [(name.replace("_", " "), value, gradient)]
+  columns = [figures.true_column(function, grid)]
   with np.load(path, allow_pickle=False) as models:
-    for title, surface in models.items():  # [N, value and gradient]
-      columns.append((title, surface[:, :1], surface[:, np.newaxis, 1:]))
+    titles = [title for title in models if not title.endswith(_TRAINED_ON)]
+    for title in titles:
+      surface = models[title]  # [N, value and gradient]
+      if len(surface) != len(grid.points) or title + _TRAINED_ON not in models:
+        raise command_line.CommandError(
+          f"{path} is of another version; report the runs anew."
+        )
+      method, size = title.split(", ")
+      columns.append(
+        figures.Column(
+          f"{style_of(method).name}, {size}",
+          surface[:, :1],
+          surface[:, np.newaxis, 1:],
+          models[title + _TRAINED_ON],
+        )
+      )
   figures.save_comparison(path.replace(".npz", ".png"), grid, columns)
 
 

@@ -372,13 +372,21 @@ def _save_networks(this_run, learner, scaling):
 
 
 def _show_surface(this_run, learner, scaling):
-  """Puts a picture of the first seed's fitted surface into TensorBoard."""
+  """Puts the first seed's surface beside the function into TensorBoard."""
   config = this_run.config
   function = benchmark_functions.get_function(config.function)
   grid = figures.Grid.over(function)
   values, gradients = predict(learner, scaling, grid.points)
-  picture = figures.draw_surface(
-    grid, values[0], gradients[0], f"{config.method}, {config.num_train} points"
+  title = f"{config.method}, {config.num_train} points, seed {config.seed[0]}"
+  points = benchmark_functions.sample_points(
+    function, config.num_train, [config.seed[0], 0]
+  )
+  picture = figures.draw_comparison(
+    grid,
+    [
+      figures.true_column(function, grid),
+      figures.Column(title, values[0], gradients[0], points),
+    ],
   )
   this_run.log_image("surface", picture, config.num_steps)
 

@@ -236,10 +236,13 @@ def save_figures(output, path, by_number):
   for number in dict.fromkeys(key[1] for key in accuracy):
     folder = os.path.join(output, f"modules_{number}") if by_number else output
     os.makedirs(folder, exist_ok=True)
+    note = _note(accuracy, number)
     figures.save_curves(
       os.path.join(folder, "accuracy.png"),
       {"test accuracy": _lines(accuracy, number)},
-      "share of test pictures",
+      "test pictures classified correctly",
+      note,
+      "percent",
     )
     for name in _ALIGNMENT:
       panels = {
@@ -253,8 +256,16 @@ def save_figures(output, path, by_number):
           os.path.join(folder, f"{name}.png"),
           panels,
           f"{name.replace('_', ' ')} of synthetic and true gradient",
+          note,
+          "log" if name == "relative_error" else "linear",
           num_columns=len(panels),
         )
+
+
+def _note(curves, number):
+  """Which data set and how many modules a figure is of."""
+  dataset = next(key[0] for key in curves if key[1] == number)
+  return f"{dataset}, number of synthetic-gradient modules: {number}."
 
 
 def _lines(curves, number):

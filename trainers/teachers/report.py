@@ -185,7 +185,9 @@ def render(output):
   )
   return make_table(rows), {
     "curves.csv": lambda path: figures.save_curves(
-      os.path.join(output, "curves.png"), _panels(rows, path)
+      os.path.join(output, "curves.png"),
+      _panels(rows, path),
+      *_LEGEND,
     )
   }
 
@@ -221,6 +223,13 @@ def make_table(rows):
   return "\n".join([tables.markdown(rows, cells), *_NOTES, ""])
 
 
+_LEGEND = (
+  "ours: A3C, one run, learning rate annealed to the last step shown",
+  "reference: synchronous advantage actor-critic, 16 environments, mean of 6 "
+  "runs,\nlearning rate annealed over 10 million steps",
+  "Atari 2600; a step is one action, repeated over 4 frames; mean score of the "
+  "games that ended.",
+)
 _NOTES = (
   "Scores `at` a step are those of the games in training, mean over the",
   "100,000 steps before; in brackets the reference, a synchronous advantage",

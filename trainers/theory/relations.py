@@ -13,6 +13,7 @@ from sobolev_tf.theory import (
   training,
 )
 from trainers.theory.results import (
+  MARKERS,
   REGULAR,
   SOBOLEV,
   THIRD,
@@ -115,9 +116,10 @@ def jacobian_symmetry():
   for row, (name, field, h) in enumerate(fields):
     size = jacobian_asymmetry(field, h, seed=0, num_projections=32).numpy()
     is_gradient = name.startswith("gradient")
-    axis.barh(
-      row, size.mean(), xerr=size.std(), log=True, left=1e-17, capsize=3,
-      color=SOBOLEV if is_gradient else REGULAR,
+    colour = SOBOLEV if is_gradient else REGULAR
+    axis.errorbar(
+      size.mean(), row, xerr=size.std(), fmt=MARKERS[colour], capsize=3,
+      color=colour,
     )  # fmt: skip
     quantity = f"asymmetry, {name}".replace("\n", " ")
     measurements.append(
@@ -126,7 +128,11 @@ def jacobian_symmetry():
       else Measurement(quantity, float(size.min()), 0.5, above=True)
     )
   axis.set_yticks(range(len(fields)), [name for name, *_ in fields])
-  axis.set(xlabel="|J − Jᵀ| / |J|, 16 examples", xlim=(1e-17, 10))
+  axis.set(
+    xlabel="|J − Jᵀ| / |J|: mean and standard deviation over 16 examples",
+    xscale="log",
+    xlim=(1e-17, 10),
+  )
   return Result(figure, measurements)
 
 
@@ -196,17 +202,18 @@ def curvature():
 
 
 def _compare(title, runs):
-  """Bars of the errors with growing labels; each label must help on average."""
+  """The errors with growing labels; each label must help on average."""
   figure, axis = canvas(title, columns=1)
   names = list(runs[0])
   means = [np.exp(np.mean([np.log(run[n]) for run in runs])) for n in names]
   colours = (REGULAR, SOBOLEV, THIRD)[: len(names)]
-  axis.bar(names, means, color=colours, width=0.6, alpha=0.7)
   for run in runs:
-    axis.plot(names, list(run.values()), "o", color="black", ms=4)
+    axis.plot(names, list(run.values()), ".-", color="#999999", lw=0.8)
+  for name, mean, colour in zip(names, means, colours, strict=True):
+    axis.plot([name], [mean], MARKERS[colour], color=colour, ms=10)
   axis.set(
     yscale="log", ylabel="relative test error (variance = 1)",
-    xlabel=f"labels; dots: {len(runs)} seeds, bars: their geometric mean",
+    xlabel=f"labels; grey: {len(runs)} seeds, large: their geometric mean",
   )  # fmt: skip
   measurements = [
     Measurement(f"test error from {name}, against without", after, before)

@@ -7,14 +7,20 @@ import typing
 import numpy as np
 
 from trainers.lifecycle.command_line import CommandError
-from trainers.lifecycle.figures import plt
+from trainers.lifecycle.figures import STYLES, plt, save
 
-REGULAR, SOBOLEV, THIRD = "tab:orange", "tab:blue", "tab:green"
+# What learns from values, from derivatives as well, and from yet more.
+REGULAR, SOBOLEV, THIRD = (
+  STYLES[method].colour for method in ("regular", "sobolev", "noise")
+)
+MARKERS = {
+  STYLES[method].colour: STYLES[method].marker
+  for method in ("regular", "sobolev", "noise")
+}
 # Methods of a matplotlib axis that a drawing may call.
 _CALLS = (
   "axhline",
-  "bar",
-  "barh",
+  "errorbar",
   "legend",
   "loglog",
   "minorticks_off",
@@ -91,8 +97,7 @@ def draw(path, picture):
     figure, axes = plt.subplots(
       1,
       len(panels),
-      figsize=(3.6 + 3.6 * len(panels), 4.4),
-      dpi=110,
+      figsize=(2.6 + 3.2 * len(panels), 4.0),
       layout="constrained",
       squeeze=False,
     )
@@ -104,8 +109,7 @@ def draw(path, picture):
     raise CommandError(
       f"{path} cannot be drawn ({error}); measure the figure anew."
     ) from error
-  figure.savefig(picture)
-  plt.close(figure)
+  save(figure, picture)
 
 
 class Result(typing.NamedTuple):

@@ -10,6 +10,7 @@ from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.theory import approximation, sample_complexity
 from sobolev_tf.theory.interpolation import interpolating_network
 from trainers.theory.results import (
+  MARKERS,
   REGULAR,
   SOBOLEV,
   THIRD,
@@ -133,7 +134,7 @@ def approximation_on_a_line():
       errors = _largest_errors_on_line(network, x, f, df)
       quantity = f"{name}, eps = {eps:.2g}: error with {units[-1]} units"
       measurements.append(Measurement(quantity, max(errors), eps))
-    right.loglog(grid, units, "o", color=colour, label=name)
+    right.loglog(grid, units, MARKERS[colour], color=colour, label=name)
     bound = [curvature(eps) for eps in grid]
     right.loglog(grid, bound, "--", color=colour, lw=1)
   right.plot([], [], "--", color="grey", label="max|f''| length / (2 eps)")
@@ -178,7 +179,8 @@ def sigmoids_to_relus():
       errors.append(float(max(value_error, slope_error)))
       quantity = f"d = {d}, eps = {eps}: error with {network.num_units} units"
       measurements.append(Measurement(quantity, errors[-1], eps))
-    axis.loglog(grid, errors, "o-", color=colour, label=f"d = {d}")
+    line = f"{MARKERS[colour]}-"
+    axis.loglog(grid, errors, line, color=colour, label=f"d = {d}")
   axis.loglog(grid, grid, "--", color="grey", label="eps")
   axis.set(xlabel="eps", ylabel="largest error at 1,000 points")
   axis.legend()
@@ -206,7 +208,7 @@ def contradiction(widths=(4, 8, 16, 32, 64)):
       approximation.best_trained_error(np.sin, g, *interval, hidden_size=width)
       for width in widths
     ]
-    axis.loglog(widths, errors, "o-", color=colour, label=name)
+    axis.loglog(widths, errors, f"{MARKERS[colour]}-", color=colour, label=name)
     bound = approximation.contradiction_bound(np.cos, g, *interval)
     if shift:
       axis.axhline(bound, ls="--", color=colour, label="Theorem 2's bound")

@@ -168,9 +168,10 @@ def test_report_lists_controls_scores_and_unfinished_runs(runs, tmp_path):
 
 
 def test_the_figures_are_handed_every_curve(runs, tmp_path, monkeypatch):
-  drawn = {}
+  drawn, compared = {}, {}
 
-  def keep(path, lines):
+  def keep(path, lines, levels, note):
+    compared.update(levels)
     drawn[pathlib.Path(path).stem] = lines
 
   monkeypatch.setattr(distillation_report.figures, "save_curves", keep)
@@ -185,6 +186,8 @@ def test_the_figures_are_handed_every_curve(runs, tmp_path, monkeypatch):
   assert {tuple(methods) for methods in lines.values()} == {
     ("regular", "sobolev")
   }
+  # Each panel has the error of the most frequent action, or the entropy.
+  assert set(compared) == set(lines)
   steps, kls = lines["breakout", "test_kl", 1.0]["regular"]
   assert steps == [5, 10]
   spreads = np.array([1.0, 1.02, 0.97])[:, np.newaxis]
@@ -202,7 +205,7 @@ def test_redrawing_needs_no_runs_and_changes_nothing(runs, tmp_path):
   output = tmp_path / "output"
   text, _ = distillation_report.REPORT.write(runs, output)
   before = {path: path.read_bytes() for path in output.iterdir()}
-  assert len(before) == 5
+  assert len(before) == 7
   for name in ("table.md", "figure4.png", "controls.png"):
     (output / name).unlink()
   assert distillation_report.REPORT.redraw(output) == text

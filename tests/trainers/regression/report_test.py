@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from data import benchmark_functions
 from trainers.lifecycle.command_line import CommandError
 from trainers.regression import report
 from trainers.regression import train as regression
@@ -59,10 +60,12 @@ def test_figures_are_handed_the_numbers_of_each_run(
   monkeypatch.setattr(report.figures, "save_figure2", keep)
   monkeypatch.setattr(report.figures, "save_comparison", keep)
   report.REPORT.write(workdir, tmp_path)
-  (errors,) = drawn["figure2.png"]
+  errors, claims = drawn["figure2.png"]
+  assert set(claims) == {("booth", 20), ("booth", 100)}
+  assert {method for method, _ in claims.values()} == {"sobolev"}
   grid, columns = drawn["figure7_booth.png"]
   titles = [title for title, *_ in columns]
-  assert titles[0] == "booth" and len(set(titles)) == 5
+  assert titles[0] == "Booth" and len(set(titles)) == 5
   for size in (20, 100):
     for method in ("regular", "sobolev"):
       run = workdir / str(size) / method
@@ -79,9 +82,60 @@ def test_figures_are_handed_the_numbers_of_each_run(
       )
       networks = regression.load_networks(run, config)
       values, gradients = regression.predict(*networks, grid.points)
-      place = titles.index(f"{method}, {size} points")
+      name = {"regular": "regular", "sobolev": "Sobolev"}[method]
+      place = titles.index(f"{name}, {size} points")
       np.testing.assert_allclose(columns[place][1], values[0], rtol=1e-6)
       np.testing.assert_allclose(columns[place][2], gradients[0], rtol=1e-6)
+      points = regression.build_examples(config).x[0]
+      np.testing.assert_allclose(columns[place].points, points, rtol=1e-6)
+
+
+def test_bukins_surface_has_a_row_on_the_valley():
+  function = benchmark_functions.get_function("bukin")
+  grid = report.figures.Grid.over(function)
+  x, y = grid.axes
+  np.testing.assert_allclose(y[28], 0.01 * x[28] ** 2)
+  assert (np.diff(y, axis=0) > 0).all()
+  np.testing.assert_allclose(y[[0, -1]], [[-3] * 57, [3] * 57])
+  # Without beads: along the valley the function is that of its second term.
+  values = grid.square(function(grid.points))
+  np.testing.assert_allclose(values[28], 0.01 * np.abs(x[28] + 10), atol=1e-5)
+
+
+def test_arrows_are_close_enough_for_ackleys_waves_and_on_their_scale():
+  function = benchmark_functions.get_function("ackley")
+  grid = report.figures.Grid.over(function)
+  steps = np.diff(np.unique(grid.feet[:, 0]))
+  assert steps.max() < 0.5  # half a period
+  columns = [report.figures.true_column(function, grid)] * 2
+  image = report.figures.draw_comparison(grid, columns)
+  assert image.dtype == np.uint8 and image.shape[2] == 3
+  orange = (image == [0xD5, 0x5E, 0x00]).all(-1).mean()
+  twice = columns[1]._replace(values=2 * columns[1].values)
+  image = report.figures.draw_comparison(grid, [columns[0], twice])
+  # What is above the function's range is shown as such.
+  assert (image == [0xD5, 0x5E, 0x00]).all(-1).mean() > orange + 0.02
+
+
+def test_panels_of_figure2_span_as_many_decades_and_mark_the_claims(
+  monkeypatch,
+):
+  kept = []
+  monkeypatch.setattr(report.figures, "save", lambda *args: kept.append(args))
+  errors = {
+    ("booth", 20, "regular"): [1e4, 2e4],
+    ("booth", 20, "sobolev"): [1.0, 2.0],
+    ("beale", 20, "regular"): [1e8, 2e8],
+    ("beale", 20, "sobolev"): [1e8, 3e8],
+  }
+  claims = {("booth", 20): ("sobolev", "shown"), ("beale", 20): (None, "")}
+  report.figures.save_figure2("x.png", errors, claims)
+  booth, beale = kept[0][0].axes[:2]
+  spans = [np.ptp(np.log10(axis.get_ylim())) for axis in (booth, beale)]
+  assert spans[0] == pytest.approx(spans[1]) and spans[0] > np.log10(2e4)
+  assert [text.get_text() for text in booth.texts] == ["✓"]
+  assert [text.get_text() for text in beale.texts] == ["–"]
+  assert "each of 2 seeds" in kept[0][2]
 
 
 def test_networks_that_cannot_be_read_are_named(workdir, tmp_path, capsys):
@@ -94,8 +148,11 @@ def test_networks_that_cannot_be_read_are_named(workdir, tmp_path, capsys):
   with np.load(tmp_path / "out" / "figure7_booth.npz") as models:
     assert sorted(models) == [
       "regular, 100 points",
+      "regular, 100 points, trained on",
       "regular, 20 points",
+      "regular, 20 points, trained on",
       "sobolev, 100 points",
+      "sobolev, 100 points, trained on",
     ]
 
 

@@ -146,9 +146,10 @@ def test_the_same_experiment_twice_is_refused(tmp_path):
 def test_the_figures_are_handed_every_seed_and_step(
   runs, tmp_path, monkeypatch
 ):
-  drawn = {}
+  drawn, scales = {}, {}
 
-  def keep(path, panels, ylabel, num_columns=1):
+  def keep(path, panels, ylabel, note, scale, num_columns=1):
+    scales[pathlib.Path(path).stem] = scale
     drawn[pathlib.Path(path).stem] = panels
 
   monkeypatch.setattr(report.figures, "save_curves", keep)
@@ -161,6 +162,11 @@ def test_the_figures_are_handed_every_seed_and_step(
   ]
   lines = drawn["relative_error"]["border 3 of 3 (from below)"]
   assert "backprop" not in lines
+  assert scales == {
+    "accuracy": "percent",
+    "cosine": "linear",
+    "relative_error": "log",
+  }
   np.testing.assert_allclose(
     lines["direct"][1], [[0.31, 0.61], [0.41, 0.71], [0.51, 0.81]]
   )

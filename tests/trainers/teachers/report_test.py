@@ -129,7 +129,7 @@ def test_the_figure_is_handed_every_game_and_score(tmp_path, monkeypatch):
   monkeypatch.setattr(
     teacher_report.figures,
     "save_curves",
-    lambda _, panels: drawn.update(panels),
+    lambda _, panels, *texts: drawn.update(panels),
   )
   teacher_report.REPORT.redraw(tmp_path)
   assert list(drawn) == ["alien", "pong"]
