@@ -101,7 +101,7 @@ def draw(path, picture):
       layout="constrained",
       squeeze=False,
     )
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(title, fontsize=10)
     for axis, calls in zip(axes.flat, panels, strict=True):
       for name, args, named in calls:
         getattr(axis, _CALLS[_CALLS.index(name)])(*args, **named)
