@@ -5,6 +5,8 @@
 differentiated, w.r.t. parameters too: that is what Sobolev training needs.
 """
 
+import numbers
+
 import tensorflow as tf
 
 from sobolev_tf.derivatives.inputs import as_input
@@ -51,8 +53,10 @@ def derivatives(f, x, order=1, mode="auto"):
       mode, or f(x) does not depend on x through differentiable operations, or
       has another batch size than x.
   """
-  if order < 0:
-    raise ValueError(f"order must be 0 or more, but it is {order}.")
+  if not isinstance(order, numbers.Integral) or order < 0:
+    raise ValueError(
+      f"order must be a whole number of at least 0, but it is {order!r}."
+    )
   if mode not in MODES:
     raise ValueError(
       f"mode must be one of {', '.join(MODES)}, but it is {mode!r}."

@@ -160,7 +160,13 @@ class DecoupledNetwork(snt.Module):
 
     Returns:
       A `StepGradients`.
+
+    Raises:
+      ValueError: y has another shape than the logits.
     """
+    y = tf.convert_to_tensor(y)
+    if not y.dtype.is_floating:
+      y = tf.cast(y, x.dtype if x.dtype.is_floating else tf.float32)
     lowest = 0 if measure else self._lowest_border_with_truth()
     records, losses, label_gradient = self._forward(x, y, lowest)
     truth = Target(losses, None, label_gradient)
@@ -206,6 +212,7 @@ class DecoupledNetwork(snt.Module):
           output = _after([*sums, carried], output)
       records.append(record)
       x = output
+    _check_labels(y, x)
     with records[-1].tape:
       # Written out, because log p_h is wanted as well.
       label_gradient = -tf.nn.log_softmax(x)  # [B, classes], dL/dy
@@ -344,3 +351,11 @@ def _measures(estimate, losses, true):
       tf.norm(estimate.gradient - true), true_length
     )
   return seen
+
+
+def _check_labels(y, logits):
+  if y.shape.rank != 2 or not y.shape.is_compatible_with(logits.shape):
+    raise ValueError(
+      f"y must have the shape of the logits, {logits.shape}, but it has shape "
+      f"{y.shape}; make class numbers one-hot with tf.one_hot."
+    )

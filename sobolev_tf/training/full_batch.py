@@ -33,9 +33,9 @@ def fit_full_batch(
   jit_compile=None,
 ):
   """See `SobolevModel.fit_full_batch`."""
-  model._assert_compile_called("fit_full_batch")
+  model.require_compile("fit_full_batch")
   _check(model, method, updates, updates_per_epoch, batch_size, l2)
-  x, y = _as_arrays(x, y)
+  x, y = _as_arrays(*model.receive(x, y))
   if validation_split and validation_data is None:
     kept = int(math.floor(len(x) * (1.0 - validation_split)))
     validation_data = (x[kept:], keras.tree.map_structure(_rows_from(kept), y))
@@ -58,7 +58,9 @@ def fit_full_batch(
   )
   held_out = None
   if validation_data is not None:
-    held_out = ResidentLoss(model, *_as_arrays(*validation_data[:2]))
+    held_out = ResidentLoss(
+      model, *_as_arrays(*model.receive(*validation_data[:2]))
+    )
   epochs = math.ceil(updates / updates_per_epoch)
   callbacks = keras.callbacks.CallbackList(
     callbacks,

@@ -223,15 +223,22 @@ class Objective:
 
   def _order_to_compare(self, labels, training):
     given = orders_of(labels)
+    if not training:
+      return max(given)
     order = self.active_order
     if order and order not in given:
+      missing = min(set(range(1, order + 1)) - given)
       raise ValueError(
-        f"{label_name(min(set(range(order + 1)) - given))} is missing: "
-        f"training order {order} needs y to be a tuple of {order + 1} arrays, "
-        f"but it holds {len(given)}; give the derivatives, or the weight 0 "
-        "for them."
+        f"{label_name(missing)} is missing: training order {order} needs y to "
+        f"be a tuple of {order + 1} arrays, but it holds {len(given)}; give "
+        "the derivatives, or the weight 0 for them."
       )
-    return order if training else max(order, *given)
+    if not order and 0 not in given:
+      raise ValueError(
+        "y is missing, and all derivatives have the weight 0; give y, or "
+        "derivative_weights above 0."
+      )
+    return order
 
   def _direction_seed(self, step, training):
     step = step if training else _EVALUATION_STEP
@@ -341,8 +348,9 @@ def _unstacked(stacked):
 
 
 def _weighed(losses, sample_weight):
-  if isinstance(sample_weight, (list, tuple)):
-    sample_weight = sample_weight[0]  # Keras repeats it for each label.
+  if isinstance(sample_weight, (list, tuple, dict)):
+    # Keras repeats it for each label.
+    sample_weight = tf.nest.flatten(sample_weight)[0]
   if sample_weight is None:
     return losses
   sample_weight = tf.cast(sample_weight, losses.dtype)

@@ -243,3 +243,157 @@ def test_a_generator_needs_a_scaling_that_is_fitted_before():
     model.fit((batch for batch in [(x, (y, dy))]), verbose=0)
   model.adapt(x, (y, dy))
   model.fit((batch for batch in [(x, (y, dy))]), verbose=0)
+
+
+def _of_one_input():
+  given = keras.Input((1,))
+  dense = keras.layers.Dense
+  return keras.Model(given, dense(1)(dense(4, "tanh")(given)))
+
+
+def test_inputs_without_an_axis_are_taken_where_keras_takes_them():
+  x = np.linspace(0, 1, 8)
+  model = SobolevModel(_of_one_input(), scaling="standard")
+  model.compile("sgd", run_eagerly=True)
+  model.fit(x, (x**2, 2 * x), verbose=0)
+  data = tf.data.Dataset.from_tensor_slices((x, (x**2, 2 * x))).batch(4)
+  model.fit(data, verbose=0)
+  model.train_on_batch(x, (x**2, 2 * x))
+  losses = [
+    model.evaluate(inputs, labels, verbose=0)[0]
+    for inputs, labels in (
+      (x, (x**2, 2 * x)),
+      (x[:, None], (x**2, 2 * x[:, None])),
+      (x[:, None], (x[:, None] ** 2, 2 * x[:, None, None])),
+    )
+  ]
+  np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
+  y, dy = model.predict_with_derivatives(x)
+  assert y.shape == (8, 1) and dy.shape == (8, 1, 1)
+  np.testing.assert_allclose(model.predict(x, verbose=0), y, rtol=1e-5)
+  np.testing.assert_allclose(model(x), y, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+  "call",
+  [
+    lambda model, x: model.predict(x, verbose=0),
+    lambda model, x: model.predict_on_batch(x),
+    lambda model, x: model.predict_with_derivatives(x),
+    lambda model, x: model.evaluate(x, (x[:, 0], x), verbose=0),
+    lambda model, x: model.fit(x, (x[:, 0], x), verbose=0),
+    lambda model, x: model.train_on_batch(x, (x[:, 0], x)),
+    lambda model, x: model.fit(
+      tf.data.Dataset.from_tensors((x, (x[:, 0], x))), verbose=0
+    ),
+  ],
+)
+def test_a_wrong_width_is_named_wherever_it_comes_in(call):
+  model = SobolevModel(_network())
+  model.compile("sgd", run_eagerly=True)
+  model.build((None, 2))
+  with pytest.raises(ValueError, match=r"have shape \[B, 2\], but .* 3\]"):
+    call(model, np.ones([4, 3], "float32"))
+
+
+def test_a_single_point_needs_its_batch_axis():
+  model = SobolevModel(_network())
+  x, _, _ = _labelled()
+  model.build((None, 2))
+  with pytest.raises(ValueError, match=r"for a single point give x\[None\]"):
+    model.predict_with_derivatives(x[0])
+  y, dy = model.predict_with_derivatives(x[0][None].tolist())
+  assert y.shape == (1, 1) and dy.shape == (1, 1, 2)
+
+
+@pytest.mark.parametrize("outputs", [1, 12])
+def test_no_point_at_all_has_no_derivative(outputs):
+  network = keras.Sequential([keras.layers.Dense(outputs, "tanh")])
+  model = SobolevModel(network)
+  model.build((None, 2))
+  y, dy = model.predict_with_derivatives(np.zeros([0, 2]))
+  assert y.shape == (0, outputs) and dy.shape == (0, outputs, 2)
+
+
+def test_an_empty_batch_is_named():
+  model = SobolevModel(_network())
+  model.compile("sgd", run_eagerly=True)
+  empty = np.zeros([0, 2]), (np.zeros([0]), np.zeros([0, 2]))
+  for call in (model.fit, model.evaluate, model.train_on_batch):
+    with pytest.raises(ValueError, match="x holds no example"):
+      call(*empty)
+  with pytest.raises(ValueError, match="x holds no example"):
+    model.predict(empty[0])
+
+
+def test_adapt_names_data_that_it_cannot_use():
+  x, y, dy = _labelled()
+  model = SobolevModel(_network(), scaling="standard")
+  with pytest.raises(ValueError, match=r"labels .* adapt\(x, \(y, dy\)\)"):
+    model.adapt(x)
+  with pytest.raises(ValueError, match="x is a list of 2"):
+    model.adapt([x, x], (y, dy))
+  for wrong in (np.nan, np.inf):
+    spoilt = x.astype(float)
+    spoilt[3, 1] = wrong
+    for data in (
+      (spoilt, (y, dy)),
+      (tf.data.Dataset.from_tensors((spoilt, (y, dy))),),
+    ):
+      with pytest.raises(ValueError, match="x holds NaN or infinity"):
+        model.adapt(*data)
+  spoilt = dy.copy()
+  spoilt[2, 0] = -np.inf
+  for data in (
+    (x, (y, spoilt)),
+    (tf.data.Dataset.from_tensors((x.astype(float), (y, spoilt))),),
+  ):
+    with pytest.raises(ValueError, match="dy holds infinite labels"):
+      model.adapt(*data)
+  with pytest.raises(ValueError, match="labels are missing|holds no labels"):
+    model.adapt(tf.data.Dataset.from_tensors(x.astype(float)))
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2", None])
+def test_counts_are_whole_numbers(count):
+  model = SobolevModel(_network())
+  model.build((None, 2))
+  x, _, _ = _labelled()
+  with pytest.raises(ValueError, match="batch_size must be a whole number"):
+    model.predict_with_derivatives(x, batch_size=count)
+  with pytest.raises(ValueError, match="order must be a whole number"):
+    SobolevModel(_network(), order=count)
+  if count is not None:
+    with pytest.raises(ValueError, match="num_projections must be a whole"):
+      SobolevModel(_network(), num_projections=count)
+
+
+def test_what_is_compiled_in_cannot_be_set_afterwards():
+  model = _fitted(derivative_weights=2)
+  assert model.derivative_weights == (2.0,)
+  with pytest.raises(AttributeError, match="call compile again"):
+    model.derivative_weights = 3
+  for name in ("order", "num_projections", "seed"):
+    with pytest.raises(AttributeError):
+      setattr(model, name, 3)
+
+
+def test_derivatives_of_one_order_have_a_method_of_their_own():
+  x, _, _ = _labelled()
+  model = SobolevModel(_network(), order=2)
+  model.build((None, 2))
+  _, first, second = model.predict_with_derivatives(x)
+  np.testing.assert_array_equal(model.predict_derivatives(x), first)
+  np.testing.assert_array_equal(model.predict_derivatives(x, order=2), second)
+  with pytest.raises(ValueError, match="construct it with order=3"):
+    model.predict_derivatives(x, order=3)
+
+
+def test_the_network_itself_works_in_scaled_units():
+  model = _fitted(scaling="standard")
+  x, _, _ = _labelled()
+  scaling = model.scaling
+  z = (x - scaling.x_mean.numpy()) / scaling.x_scale.numpy()
+  u = model.network(z.astype("float32"))
+  y = u * scaling.y_scale.numpy() + scaling.y_mean.numpy()
+  np.testing.assert_allclose(model.predict(x, verbose=0), y, rtol=1e-5)

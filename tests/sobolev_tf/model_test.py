@@ -393,7 +393,7 @@ def test_compile_names_what_it_cannot_use(arguments, message):
 def test_construction_names_what_it_cannot_use():
   with pytest.raises(ValueError, match="it is a function"):
     SobolevModel(lambda x: x)
-  with pytest.raises(ValueError, match="order must be at least 1"):
+  with pytest.raises(ValueError, match="order must be a whole number"):
     SobolevModel(_keras_network(), order=0)
   with pytest.raises(ValueError, match="nothing to adapt"):
     SobolevModel(_keras_network()).adapt(np.zeros([1, 2]))

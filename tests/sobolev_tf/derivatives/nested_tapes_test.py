@@ -386,3 +386,9 @@ def test_mixed_partial_derivatives_are_symmetric(order):
     np.testing.assert_allclose(
       top, np.transpose(top, (0, 1, *permuted)), atol=1e-13
     )
+
+
+@pytest.mark.parametrize("order", [-1, 1.5, "2", None])
+def test_the_order_is_a_whole_number(order):
+  with pytest.raises(ValueError, match="order must be a whole number"):
+    derivatives(tf.sin, tf.zeros([1, 2]), order)

@@ -389,6 +389,18 @@ def test_wrong_parts_are_refused():
     network.gradients(*make_batch())
 
 
+def test_whole_numbers_are_labels_in_one_row_per_example():
+  network = DecoupledNetwork(make_segments(), critics())
+  x, y = make_batch()
+  expected = network.gradients(x, y).loss
+  for kind in (tf.int32, tf.uint8, tf.bool):
+    found = network.gradients(x, tf.cast(y, kind)).loss
+    np.testing.assert_array_equal(found, expected)
+  for wrong in (tf.argmax(y, axis=1), y[:, :1], y[..., None], y[:3]):
+    with pytest.raises(ValueError, match="make class numbers one-hot"):
+      network.gradients(x, wrong)
+
+
 def test_critics_learn_to_align_with_the_true_gradient():
   """A frozen network's gradients are learnt well by the Sobolev critic."""
   x, y = make_batch(64)

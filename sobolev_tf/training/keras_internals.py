@@ -1,0 +1,40 @@
+"""The private names of Keras that this package needs, all of them.
+
+Keras promises nothing about them. Each has a test that fails where a new
+version renames it, and pyproject.toml bounds Keras by what was run.
+"""
+
+import keras
+from keras.src.trainers.compile_utils import MetricsList
+
+
+def flatten_layers(layer: keras.layers.Layer) -> list:
+  """The layer itself and all layers inside it, at any depth."""
+  return list(layer._flatten_layers())
+
+
+def loss_tracker(model: keras.Model) -> keras.metrics.Metric:
+  """The metric called "loss" of a compiled model."""
+  return model._loss_tracker
+
+
+def compiled_metrics(model: keras.Model) -> keras.metrics.Metric | None:
+  """What `compile(metrics=..., weighted_metrics=...)` made, or None."""
+  return model._compile_metrics
+
+
+def with_direction(metric: keras.metrics.Metric) -> keras.metrics.Metric:
+  """Wraps a metric so that callbacks see whether less is better.
+
+  `EarlyStopping("val_d1_mse")` and its like look for the direction inside of
+  Keras' own lists of metrics alone.
+  """
+  return _Directed([metric], name=metric.name)
+
+
+class _Directed(MetricsList):
+  """One metric, found and reported as those that `compile` is given are."""
+
+  def result(self):
+    """`{name: result}`."""
+    return self.get_result()

@@ -1,0 +1,49 @@
+"""Private names of Keras: each test fails where a version changes one."""
+
+import keras
+import pytest
+
+from sobolev_tf.training import keras_internals
+
+
+def test_layers_at_any_depth_are_found():
+  inner = keras.Sequential([keras.layers.Dense(2, name="deep")])
+  model = keras.Sequential([inner, keras.layers.Dense(1, name="shallow")])
+  names = {layer.name for layer in keras_internals.flatten_layers(model)}
+  assert {model.name, inner.name, "deep", "shallow"} <= names
+
+
+def test_what_compile_made_is_found():
+  model = keras.Sequential([keras.layers.Dense(1)])
+  model.compile("sgd", "mse")
+  assert keras_internals.loss_tracker(model).name == "loss"
+  assert keras_internals.compiled_metrics(model) is None
+  model.compile("sgd", "mse", metrics=["mae"])
+  assert keras_internals.compiled_metrics(model) in model.metrics
+
+
+@pytest.mark.parametrize("monitor", ["error", "val_error"])
+def test_callbacks_see_the_direction_of_a_metric(monitor):
+  class Measured(keras.Model):
+    def __init__(self):
+      super().__init__()
+      self.error = keras_internals.with_direction(
+        keras.metrics.MeanSquaredError(name="error")
+      )
+
+  stopping = keras.callbacks.EarlyStopping(monitor)
+  stopping.set_model(Measured())
+  stopping.on_train_begin()
+  stopping._set_monitor_op()
+  assert stopping.monitor_op is keras.ops.less
+
+
+def test_a_wrapped_metric_reports_under_its_own_name():
+  metric = keras_internals.with_direction(
+    keras.metrics.MeanSquaredError(name="error")
+  )
+  metric.update_state([[1.0]], [[3.0]])
+  assert metric.name == "error"
+  assert float(metric.result()["error"]) == 4.0
+  metric.reset_state()
+  assert float(metric.result()["error"]) == 0.0
