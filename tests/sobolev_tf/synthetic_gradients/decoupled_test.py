@@ -397,8 +397,11 @@ def test_whole_numbers_are_labels_in_one_row_per_example():
     found = network.gradients(x, tf.cast(y, kind)).loss
     np.testing.assert_array_equal(found, expected)
   for wrong in (tf.argmax(y, axis=1), y[:, :1], y[..., None], y[:3]):
-    with pytest.raises(ValueError, match="make class numbers one-hot"):
+    with pytest.raises(ValueError, match="one-hot|in the shape of y"):
       network.gradients(x, wrong)
+  network = DecoupledNetwork(make_segments(), [ZeroEstimator()] * 2)
+  with pytest.raises(ValueError, match="make class numbers one-hot"):
+    network.gradients(x, tf.argmax(y, axis=1))
 
 
 def test_critics_learn_to_align_with_the_true_gradient():
