@@ -90,7 +90,7 @@ def table(rows):
   lines = [
     "# Surrogates",
     "`python -m benchmarks.surrogates`; medians over up to "
-    f"{seeds} seeds of design and initial weights, with the lowest and highest "
+    f"{seeds} seed(s) of design and initial weights, lowest and highest "
     "in brackets. CPU seconds are of one process beside other work on two "
     "cores; they include tracing and compiling, not imports. Errors are on "
     "points that none of the methods saw: root mean square, relative to the "
@@ -126,7 +126,12 @@ def table(rows):
 
 def _row(rows, problem, rivals, name, factor):
   found = [
-    np.array([float(r[name]) for r in _of(rows, problem=problem, rival=rival)])
+    np.array(
+      [
+        float(r[name]) if r["value"] != "nan" else np.nan
+        for r in _of(rows, problem=problem, rival=rival)
+      ]
+    )
     * factor
     for rival in rivals
   ]
@@ -142,7 +147,8 @@ def _row(rows, problem, rivals, name, factor):
     else:
       text = f"{median:.3g}"
       text = f"**{text}**" if median == min(medians) else text
-      cells.append(f"{text} ({values.min():.2g} to {values.max():.2g})")
+      ends = f" ({values.min():.2g} to {values.max():.2g})"
+      cells.append(text + (ends if len(values) > 1 else ""))
   return f"| {problem} | " + " | ".join(cells) + " |"
 
 
