@@ -26,19 +26,17 @@ import json
 import os
 import platform
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-import numpy as np
 import tensorflow as tf
-from tensorboard.plugins.hparams import api as hparams
 
 from trainers.lifecycle import checkpoints
 from trainers.lifecycle.command_line import CommandError, full_disk
+from trainers.lifecycle.events import Events
 from trainers.lifecycle.progress import Progress
 
 
@@ -74,7 +72,7 @@ class Run:
     self._columns = ("step", *((series,) if series else ()), *columns)
     self._series = series
     self._metrics_path = os.path.join(workdir, "metrics.csv")
-    self._writers = {}
+    self._events = Events(os.path.join(workdir, "tensorboard"), config)
     self._signal = None
 
   @property
@@ -97,7 +95,8 @@ class Run:
     step = checkpoints.restore(objects, self._checkpoint_folder, self.say)
     rows = self._read_metrics(step)
     self._write_metrics(rows)
-    shutil.rmtree(self._tensorboard_folder, ignore_errors=True)
+    self._events.clear()
+    self._events.page(self._command())
     for row in rows:
       self._log_scalars(row)
     if step:
@@ -129,8 +128,7 @@ class Run:
 
   def log_image(self, name, image, step):
     """Shows an image `[H, W, 3]`, uint8, in TensorBoard."""
-    with self._writer("").as_default():
-      tf.summary.image(name, image[tf.newaxis], step=step)
+    self._events.image(name, image, step)
 
   def log_histogram(self, name, counts, step):
     """Shows how often each of the values 0, 1, 2, ... occurred, in TensorBoard.
@@ -140,9 +138,7 @@ class Run:
       counts: int array `[N]`.
       step: training step.
     """
-    values = np.repeat(np.arange(len(counts)), counts)
-    with self._writer("").as_default():
-      tf.summary.histogram(name, values, step=step)
+    self._events.histogram(name, counts, step)
 
   def progress(self, total, first):
     """A progress report for steps `first` to `total`."""
@@ -184,12 +180,7 @@ class Run:
     Args:
       result: dict of the final numbers; a list has one entry per series.
     """
-    with self._writer("").as_default():
-      hparams.hparams(_flat(dataclasses.asdict(self.config)))
-      for name, value in result.items():  # the mean of several series
-        tf.summary.scalar(f"result/{name}", np.mean(value), step=0)
-    for writer in self._writers.values():
-      writer.flush()
+    self._events.result(result)
     self.result = result
     _write_json(os.path.join(self.workdir, "finished.json"), result)
 
@@ -204,22 +195,19 @@ class Run:
   def _checkpoint_folder(self):
     return os.path.join(self.workdir, "checkpoints")
 
-  @property
-  def _tensorboard_folder(self):
-    return os.path.join(self.workdir, "tensorboard")
-
-  def _writer(self, series):
-    if series not in self._writers:
-      folder = os.path.join(self._tensorboard_folder, series)
-      self._writers[series] = tf.summary.create_file_writer(folder)
-    return self._writers[series]
+  def _command(self):
+    path = os.path.join(self.workdir, "command.txt")
+    with open(path, encoding="utf-8") as file:
+      return file.read().strip()
 
   def _log_scalars(self, row):
     series = f"{self._series}_{row[self._series]}" if self._series else ""
-    with self._writer(series).as_default():
-      for name in self._columns:
-        if name not in ("step", self._series) and row[name]:
-          tf.summary.scalar(name, float(row[name]), step=int(row["step"]))
+    values = {
+      name: float(row[name])
+      for name in self._columns
+      if name not in ("step", self._series) and row[name]
+    }
+    self._events.scalars(int(row["step"]), values, series)
 
   def _read_bytes(self):
     if not os.path.exists(self._metrics_path):
@@ -261,8 +249,7 @@ class Run:
     self._signal = self._signal or number
 
   def _close(self):
-    for writer in self._writers.values():
-      writer.close()
+    self._events.close()
 
 
 @contextlib.contextmanager
@@ -403,13 +390,6 @@ def _fingerprint(content):
 
 def _format(value):
   return format(value, ".9g") if isinstance(value, float) else str(value)
-
-
-def _flat(config):
-  return {
-    name: ",".join(map(str, value)) if isinstance(value, tuple) else value
-    for name, value in config.items()
-  }
 
 
 def _read_json(path):

@@ -224,13 +224,24 @@ def test_single_run_is_refused_in_a_folder_of_several(tmp_path):
 
 def test_tensorboard_shows_each_seed_the_surface_and_the_result(tmp_path):
   run_here(tmp_path, *_SETTINGS)
-  events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+  folder = tmp_path / "tensorboard" / "booth-num_train_20-sobolev"
+  events = EventAccumulator(str(folder)).Reload()
   tags = events.Tags()["tensors"]
   assert "surface" in tags and "result/test_mse" in tags
+  (page,) = events.Tensors("run")
+  text = page.tensor_proto.string_val[0].decode()
+  assert "trainers.regression" in text or "pytest" in text
+  assert "| num_train | 20 | 10000 |" in text
   for seed in (0, 1):
-    folder = str(tmp_path / "tensorboard" / f"seed_{seed}")
-    curve = EventAccumulator(folder).Reload().Tensors("test_mse")
+    curves = EventAccumulator(str(folder / f"seed_{seed}")).Reload()
+    curve = curves.Tensors("test/mse")
     assert [event.step for event in curve] == [100, 200, 300, 400]
+    assert set(curves.Tags()["tensors"]) == {
+      "train/loss",
+      "test/mse",
+      "test/gradient_mse",
+      "test/sobolev_distance",
+    }
 
 
 def test_sighup_saves_like_sigterm(tmp_path):
