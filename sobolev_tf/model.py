@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.labels import incoming
+from sobolev_tf.labels.kinds import KINDS
 from sobolev_tf.labels.matching import (
   as_dict,
   known_rows,
@@ -142,7 +143,7 @@ class SobolevModel(NetworkModel):
     self.objective = None
     self._error_metrics = [
       keras_internals.with_direction(KnownMeanSquaredError(name=name))
-      for name in ["value_mse"] + [f"d{j}_mse" for j in range(1, order + 1)]
+      for name in _error_names(order)
     ]
     self._x_shape = None
     self._network_is_checked = False
@@ -298,8 +299,13 @@ class SobolevModel(NetworkModel):
     """As `keras.Model.fit`; fits the scaling first unless that is done.
 
     Labels are y, `(y, dy)`, `(y, dy, d2y)` or a dict `{"y": y, "dy": dy}` with
-    any of these names. `validation_data=(x, y)` measures values alone. The
-    part that `validation_split` sets aside takes no part in the scaling.
+    any of these names, and with products along directions of your own,
+    `[N, *in]` or `[N, P, *in]` for P at once: "jvp": (u, J u), "vjp": (v, v^T
+    J), "hvp": (u, H u) of a single output, "vhvp": (v, u, v^T H u). Their loss
+    is summed over the directions, whose lengths weigh them.
+
+    `validation_data=(x, y)` measures values alone. The part that
+    `validation_split` sets aside takes no part in the scaling.
 
     Raises:
       ValueError: data or labels cannot be used, or an order that takes part
@@ -837,9 +843,15 @@ def _check_count(name, count):
     )
 
 
+def _error_names(order):
+  kinds = [name for name in KINDS if KINDS[name].order <= order]
+  orders = [f"d{j}" for j in range(1, order + 1)]
+  return [f"{name}_mse" for name in ("value", *orders, *kinds)]
+
+
 def _of_each_order(labels, value_shape, input_shape):
   """y, dy, ... as NumPy arrays, NaN where only a higher order is given."""
-  for order in range(max(orders_of(labels)) + 1):
+  for order in range(max(orders_of(labels), default=-1) + 1):
     name = label_name(order)
     if name in labels:
       yield labels[name].numpy()

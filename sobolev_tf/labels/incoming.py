@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sobolev_tf.labels.kinds import KINDS
 from sobolev_tf.labels.matching import (
   orders_of,
   readable,
@@ -111,9 +112,8 @@ def check_labels(labels: dict, dtype: str, active_order: int) -> None:
       that takes part in training has no known label.
   """
   largest = float(np.finfo(dtype).max)
-  for name, label in labels.items():
+  for name, label, order in _arrays(labels):
     low, high = known_range(label)
-    (order,) = orders_of([name])
     size = max(abs(low), abs(high))
     if low > high and order <= active_order:
       raise ValueError(
@@ -132,6 +132,17 @@ def check_labels(labels: dict, dtype: str, active_order: int) -> None:
       raise ValueError(
         f"{name} reaches {size:.3g}, which is beyond {dtype}; change its units."
       )
+
+
+def _arrays(labels):
+  """Yields (name, array, order of the derivative) of all that labels hold."""
+  for name, label in labels.items():
+    if name in KINDS:
+      for part in label:
+        yield name, part, KINDS[name].order
+    else:
+      (order,) = orders_of([name])
+      yield name, label, order
 
 
 def known_range(values: typing.Any) -> tuple:
@@ -154,6 +165,8 @@ def warn_of_drowned_orders(labels: dict, weights: typing.Sequence) -> None:
   """
   sizes = {}
   for name, label in labels.items():
+    if name in KINDS:
+      continue  # As large as its directions happen to be.
     (order,) = orders_of([name])
     weight = weights[order - 1] if order else 1.0
     if not isinstance(weight, float) or weight == 0:
@@ -338,7 +351,7 @@ def label_batches(
   elif hasattr(x, "shape"):
     for start in range(0, x.shape[0], _ROWS_AT_ONCE):
       rows = slice(start, start + _ROWS_AT_ONCE)
-      yield x[rows], {name: label[rows] for name, label in labels.items()}
+      yield x[rows], keras.tree.map_structure(lambda a, r=rows: a[r], labels)
   elif hasattr(x, "__iter__") and iter(x) is not x:
     yield from (_labelled(batch) for batch in itertools.islice(x, steps))
   else:

@@ -10,6 +10,9 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from sobolev_tf.labels.directional import match_directional
+from sobolev_tf.labels.kinds import KINDS
+
 _SPARSE = (tf.SparseTensor, tf.SparseTensorSpec, tf.IndexedSlices)
 
 
@@ -33,7 +36,7 @@ def as_dict(labels: typing.Any, max_order: int) -> dict:
 
   Args:
     labels: an array, a tuple or list with one per order, or a dict with any of
-      them; None in it means that there are none of that order.
+      them and of `KINDS`; None in it means that there are none.
     max_order: the model's order.
 
   Raises:
@@ -54,6 +57,7 @@ def as_dict(labels: typing.Any, max_order: int) -> dict:
     raise ValueError(
       f"labels are missing; give y, or a tuple ({', '.join(names)})."
     )
+  names += KINDS
   for name in labels:
     if name not in names:
       raise ValueError(
@@ -87,7 +91,8 @@ def match_labels(
     max_order: the model's order; more derivatives than this are refused.
 
   Returns:
-    Dict of tensors by `label_name`: y `[B, *out]`, dy `[B, *out, *in]`, ...
+    Dict of tensors by `label_name`: y `[B, *out]`, dy `[B, *out, *in]`, ...;
+    of `KINDS` the tuples of `match_directional`.
 
   Raises:
     ValueError: there are too many labels, or one has the wrong shape.
@@ -102,6 +107,11 @@ def match_labels(
     if label.dtype not in (tf.float32, tf.float64):
       label = tf.cast(label, dtype)
     matched[name] = _match_tensor(label, shapes, name)
+  for name in KINDS:
+    if name in matched:
+      matched[name] = match_directional(
+        name, matched[name], value_shape, input_shape, dtype, max_order
+      )
   return matched
 
 
@@ -127,6 +137,9 @@ def match_arrays(
   """
   matched = {}
   for name, label in as_dict(labels, max_order).items():
+    if name in KINDS:
+      matched[name] = _as_real_parts(label, name)
+      continue
     label = as_real_array(label, name)
     (order,) = orders_of([name])
     shapes = accepted_shapes(order, value_shape, input_shape)
@@ -137,6 +150,16 @@ def match_arrays(
     reshape = tf.reshape if tf.is_tensor(label) else np.reshape
     matched[name] = reshape(label, wanted)
   return matched
+
+
+def _as_real_parts(label, name):
+  """A label along directions, of arrays; `match_directional` does the rest."""
+  if not isinstance(label, (list, tuple)):
+    raise ValueError(
+      f"{name} must be a tuple {KINDS[name].formula}, but it is a "
+      f"{type(label).__name__}."
+    )
+  return tuple(as_real_array(part, name) for part in label)
 
 
 def as_real_array(values: typing.Any, name: str) -> typing.Any:

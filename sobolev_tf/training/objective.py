@@ -6,8 +6,13 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from sobolev_tf.labels.kinds import KINDS
 from sobolev_tf.labels.matching import label_name, match_labels, orders_of
 from sobolev_tf.training import weight_schedules
+from sobolev_tf.training.directional_terms import (
+  directional_terms,
+  scale_products,
+)
 from sobolev_tf.training.losses import (
   LOSSES,
   described,
@@ -30,7 +35,8 @@ class Examples(typing.NamedTuple):
 
   Attributes:
     x: `[B, *in]`.
-    labels: `{"y": [B, *out], "dy": [B, *out, *in], ...}`, any of them.
+    labels: `{"y": [B, *out], "dy": [B, *out, *in], ...}`, any of them, and
+      `Products` by their kinds.
   """
 
   x: tf.Tensor
@@ -162,6 +168,11 @@ class Objective:
       label_name(j): scaling.scale_label(matched[label_name(j)], j, dtype)
       for j in sorted(orders_of(matched))
     }
+    scaled |= {
+      name: scale_products(name, matched[name], scaling)
+      for name in KINDS
+      if name in matched
+    }
     return Examples(scaling.scale_inputs(x, dtype), scaled)
 
   def on_examples(
@@ -179,6 +190,12 @@ class Objective:
     x, labels = examples
     batch = global_batch(x) if batch is None else batch
     order = self._order_to_compare(labels, training)
+    products = {
+      name: labels[name]
+      for name in labels
+      if name in KINDS and KINDS[name].order <= order
+    }
+    order = max((j for j in orders_of(labels) if j <= order), default=0)
     labels = {name: labels[name] for name in labels if name in _names(order)}
     if self.num_projections is None or not order:
       comparison = full_terms(f, x, labels, scaling, order)
@@ -190,6 +207,12 @@ class Objective:
         x.dtype,
       )
       comparison = projected_terms(f, x, labels, scaling, order, directions)
+    comparison = comparison._replace(
+      terms=(
+        *comparison.terms,
+        *directional_terms(f, x, products, scaling),
+      )
+    )
     losses = tf.add_n(
       [self._loss(term, scaling, step) for term in comparison.terms]
     )
@@ -223,6 +246,7 @@ class Objective:
 
   def _order_to_compare(self, labels, training):
     given = orders_of(labels)
+    given |= {KINDS[name].order for name in labels if name in KINDS}
     if not training:
       return max(given)
     order = self.active_order
