@@ -177,21 +177,21 @@ def whole_power(x, exponent):
 
 
 def power(x, exponent, primal=None):
-  """x^a for a constant a: `y' x = a y x'`."""
-  y = [tf.pow(x.primal, exponent) if primal is None else primal]
-  a, reciprocal = exponent, 1 / x.primal
-  for k in range(1, x.order + 1):
-    terms = product_term(
-      tf.multiply,
-      x.coefficients,
-      y,
-      k,
-      x.collapses(k),
-      range(1, k + 1),
-      lambda j, k=k: (j * (a + 1) - k) / k,
-    )
-    y.append(None if terms is None else terms * reciprocal)
-  return Series(tuple(y), x.collapsed)
+  """x^a for a that does not depend on x: `y' = a x^(a-1) x'`.
+
+  Where a has become 0 the slope is 0, also at x = 0.
+
+  Args:
+    x: `Series`.
+    exponent: tensor that broadcasts to x.
+    primal: x_0^a.
+  """
+  a = tf.cast(exponent, x.primal.dtype)
+  primal = tf.pow(x.primal, a) if primal is None else primal
+  if not x.order:
+    return Series((primal,))
+  lower = power(x.truncate(), tf.where(tf.equal(a, 0), a, a - 1))
+  return integrate(x, multiply(lower, a), primal)
 
 
 def masked(x, slope, primal):

@@ -9,7 +9,6 @@ from sobolev_tf.derivatives.programs import execute
 from sobolev_tf.derivatives.series import (
   Series,
   as_series,
-  first_series,
   primal_of,
 )
 from sobolev_tf.derivatives.taylor_rules.registry import (
@@ -124,18 +123,18 @@ def _rsqrt(op, inputs):
 @rule("Pow")
 def _pow(op, inputs):
   base, exponent = inputs
-  known = None
-  if not isinstance(exponent, Series):
-    known = tf.get_static_value(exponent)
-  if known is None or known.size != 1 or known.ndim:
+  if isinstance(exponent, Series):
     # a^b = exp(b log a), which wants a > 0, as the derivative w.r.t. b does.
-    like = first_series(inputs)
-    logarithm = functions.log(as_series(base, like))
+    logarithm = functions.log(as_series(base, exponent))
     return [functions.exp(functions.multiply(exponent, logarithm))]
-  known = float(known)
-  if known == int(known) and 0 < known <= 16:
+  known = tf.get_static_value(exponent)
+  if known is not None and not known.ndim and known in range(1, 17):
     return [functions.whole_power(base, int(known))]
-  return [functions.power(base, known)]
+  if (
+    exponent.shape.rank is None or exponent.shape.rank > base.primal.shape.rank
+  ):
+    raise NotImplementedError("an exponent of more axes than its base")
+  return [functions.power(base, exponent, primal_output(op, inputs))]
 
 
 @rule("BiasAdd")

@@ -137,6 +137,26 @@ def test_seven_orders_of_sines_and_powers_have_their_closed_form():
     np.testing.assert_allclose(term, wanted * v.numpy() ** k, rtol=1e-12)
 
 
+def test_powers_of_any_number_have_their_closed_form_in_graphs_too():
+  # The gradient of a power has an exponent that no graph knows beforehand.
+  x = tf.constant([[-0.7], [0.0], [0.4]], tf.float64)
+
+  def gradient(z, exponent):
+    with tf.GradientTape() as tape:
+      tape.watch(z)
+      value = z**exponent
+    return tape.gradient(value, z)
+
+  for n in (1, 2, 3):
+    _, slope = tf.function(
+      lambda z, n=n: jet(lambda y: gradient(y, n), z, tf.ones_like(z), 1)
+    )(x)
+    np.testing.assert_allclose(slope, n * (n - 1) * x.numpy() ** max(n - 2, 0))
+  terms = jet(lambda z: (2 + z) ** -1.5, x, tf.ones_like(x), 2)
+  base = 2 + x.numpy()
+  _close(terms, (base**-1.5, -1.5 * base**-2.5, 3.75 * base**-3.5))
+
+
 def test_keras_and_sonnet_networks_have_rules_for_everything():
   dense = _LAYERS.Dense
   inputs = keras.Input([4], dtype="float64")
