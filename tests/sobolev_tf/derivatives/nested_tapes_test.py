@@ -392,3 +392,18 @@ def test_mixed_partial_derivatives_are_symmetric(order):
 def test_the_order_is_a_whole_number(order):
   with pytest.raises(ValueError, match="order must be a whole number"):
     derivatives(tf.sin, tf.zeros([1, 2]), order)
+
+
+@pytest.mark.parametrize("mode", ["auto", "forward", "reverse"])
+def test_powers_of_negative_numbers_and_of_zero_have_derivatives(mode):
+  # TensorFlow's gradient of x^3 has an exponent that is computed, 3 - 1.
+  x = tf.constant([[-0.7], [0.0], [0.4]], tf.float64)
+
+  @tf.function
+  def differentiate(x):
+    return derivatives(lambda z: tf.tile(z**3, [1, 3]), x, 2, mode=mode)
+
+  _, first, second = differentiate(x)
+  expected = np.broadcast_to(x.numpy(), [3, 3])
+  np.testing.assert_allclose(first[..., 0], 3 * expected**2, rtol=1e-12)
+  np.testing.assert_allclose(second[..., 0, 0], 6 * expected, rtol=1e-12)
