@@ -52,5 +52,5 @@ for marker, (name, values) in zip("x.", found.items(), strict=True):
 axis.axline((0, 0), slope=1, color="grey", linewidth=1)
 axis.set(xlabel="angle after 3 s, rad", ylabel="predicted, rad")
 axis.legend()
-axis.set_title("A pendulum from 30 simulations and their differences")
+axis.set_title("A pendulum from 30 starts")
 figure.savefig(pathlib.Path(__file__).with_suffix(".png"), dpi=100)

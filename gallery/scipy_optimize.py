@@ -56,7 +56,7 @@ levels = np.arange(-2, 4, 0.25)
 drawn = axis.contourf(
   side, side, np.log10(np.maximum(values, 1e-2)), levels, extend="both"
 )
-axis.plot(*x.T, "w.", label="60 points")
+axis.plot(*x.T, "o", color="orange", markersize=3, label="60 points")
 axis.plot(*np.array(path).T, "r.-", label="L-BFGS-B on the surrogate")
 axis.plot(1, 1, "k*", markersize=12, label="minimum of Rosenbrock")
 axis.set(xlabel="x1", ylabel="x2")

@@ -45,7 +45,7 @@ for order in (0, 1, 2):
 assert errors[2] < 0.6 * errors[1] < 0.6 * errors[0], errors
 
 figure, axis = plt.subplots(figsize=(5, 3.6), layout="constrained")
-axis.bar(["values", "and gradients", "and Hessians"], errors)
+axis.plot(["values", "and gradients", "and Hessians"], errors, "o-")
 axis.set(ylabel="test RMSE", yscale="log")
 axis.set_title("Twelve points, labels of rising order")
 figure.savefig(pathlib.Path(__file__).with_suffix(".png"), dpi=100)
