@@ -27,9 +27,11 @@ def fit_surrogate(x, y, dy=None, d2y=None, *, members=None, seed=0):
   float64; the model is their mean.
 
   ```python
+  x = np.random.uniform(-1, 1, [12, 1])
+  y, dy = np.sin(2 * x[:, 0]), 2 * np.cos(2 * x)
   model = sobolev_tf.fit_surrogate(x, y, dy)
   print(model.report)
-  y_new, dy_new = model.predict_with_derivatives(x_new)
+  y_new, dy_new = model.predict_with_derivatives([[0.5]])
   ```
 
   Errors are measured on all points in turn (five-fold cross-validation) below
