@@ -66,7 +66,7 @@ def refuse_coupled_examples(
     raise ValueError(
       "network mixes the examples of a batch (by batch statistics, say), so "
       "that an example has no derivative of its own; normalise with constants "
-      "(is_training=False) or within each example (LayerNorm)."
+      "(is_training=False) or within each example."
     )
 
 

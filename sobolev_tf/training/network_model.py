@@ -3,12 +3,21 @@
 import typing
 
 import keras
+import sonnet as snt
 import tensorflow as tf
 
 from sobolev_tf.training.keras_internals import flatten_layers
 from sobolev_tf.training.network_checks import kept
 
 _PRECISIONS = ("float32", "float64")
+
+
+_NORMALISED_BY_MOMENTS = (
+  keras.layers.LayerNormalization,
+  keras.layers.GroupNormalization,
+  snt.LayerNorm,
+  snt.GroupNorm,
+)
 
 
 class NetworkModel(keras.Model):
@@ -194,18 +203,33 @@ class NetworkModel(keras.Model):
       variable.assign(store[str(i)])
 
   def refuse_coupled_examples(self) -> None:
-    """Refuses a network whose training output mixes a batch's examples.
+    """Refuses layers whose derivatives cannot be trained.
 
     Raises:
-      ValueError: the network trains a BatchNormalization.
+      ValueError: the network trains a BatchNormalization, which mixes a batch's
+        examples, or normalises by `tf.nn.moments`, which holds the mean
+        constant and so has wrong second derivatives.
     """
     for layer in flatten_layers(self):
       if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
         raise ValueError(
           f"network trains the BatchNormalization {layer.name!r}, which mixes "
           "the examples of a batch, so that an example has no derivative of "
-          "its own; set its trainable to False or use LayerNormalization."
+          "its own; set its trainable to False or use RMSNormalization."
         )
+    for part in self._parts():
+      if isinstance(part, _NORMALISED_BY_MOMENTS):
+        raise ValueError(
+          f"network holds the {type(part).__name__} {part.name!r}, whose "
+          "second derivatives TensorFlow computes wrongly (tf.nn.moments holds "
+          "the mean constant), so that it cannot be trained on derivatives; "
+          "use keras.layers.RMSNormalization."
+        )
+
+  def _parts(self):
+    if self._is_keras:
+      return flatten_layers(self.network)
+    return [self.network, *self.network.submodules]
 
   def _sonnet_variables(self):
     return [] if self._is_keras else module_variables(self.network)

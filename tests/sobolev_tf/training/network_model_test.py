@@ -6,6 +6,7 @@ import pytest
 import sonnet as snt
 import tensorflow as tf
 
+from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.model import SobolevModel
 from sobolev_tf.training.network_model import NetworkModel
 
@@ -148,3 +149,47 @@ def test_several_outputs_are_refused():
   network = keras.Model(given, [keras.layers.Dense(1)(given)] * 2)
   with pytest.raises(ValueError, match="must return one tensor"):
     NetworkModel(network).build_network((None, 2))
+
+
+@pytest.mark.parametrize(
+  "network",
+  [
+    keras.Sequential(
+      [keras.layers.LayerNormalization(), keras.layers.Dense(1)]
+    ),
+    keras.Sequential([keras.Sequential([keras.layers.GroupNormalization(1)])]),
+    snt.Sequential([snt.LayerNorm(-1, True, True), snt.Linear(1)]),
+  ],
+)
+def test_layers_with_wrong_second_derivatives_are_refused(network):
+  with pytest.raises(
+    ValueError, match="second derivatives TensorFlow computes"
+  ):
+    NetworkModel(network).refuse_coupled_examples()
+
+
+def test_rms_normalisation_trains_on_derivatives_by_the_right_gradient():
+  network = keras.Sequential(
+    [
+      keras.layers.Dense(4, "tanh", dtype="float64"),
+      keras.layers.RMSNormalization(dtype="float64"),
+      keras.layers.Dense(1, dtype="float64"),
+    ]
+  )
+  x = tf.constant(np.random.default_rng(0).normal(size=[3, 2]))
+  network(x)
+  kernel = network.layers[0].kernel
+
+  def loss():
+    return tf.reduce_sum(derivatives(network, x)[1] ** 2)
+
+  with tf.GradientTape() as tape:
+    value = loss()
+  gradient = tape.gradient(value, kernel)[0, 1]
+  step = np.zeros(kernel.shape)
+  step[0, 1] = 1e-6
+  start = kernel.numpy()
+  kernel.assign(start + step)
+  above = loss()
+  kernel.assign(start - step)
+  assert float((above - loss()) / 2e-6) == pytest.approx(float(gradient), 1e-5)
