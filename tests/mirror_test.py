@@ -13,6 +13,15 @@ FOLDERS = ("sobolev_tf", "trainers", "data", "benchmarks")
 # Sources without a test file of their own, and what exercises them instead; a
 # folder stands for all that is in it.
 EXERCISED_BY = {
+  "benchmarks/derivative_rivals.py": "rivals are packages that the tests lack",
+  "benchmarks/surrogate_problems.py": "benchmarks/surrogates_test.py",
+  "benchmarks/surrogate_rivals.py": "rivals are packages that the tests lack",
+  "sobolev_tf/labels/kinds.py": "sobolev_tf/labels/directional_test.py",
+  "sobolev_tf/labels/noise.py": "sobolev_tf/labels/checks_test.py",
+  "sobolev_tf/labels/scattered.py": "sobolev_tf/labels/checks_test.py",
+  "sobolev_tf/surrogate/model.py": "sobolev_tf/surrogate/fit_test.py",
+  "sobolev_tf/surrogate/report.py": "sobolev_tf/surrogate/fit_test.py",
+  "sobolev_tf/surrogate/trials.py": "sobolev_tf/surrogate/fit_test.py",
   "benchmarks/parameter_server.py": "run by hand; its processes take minutes",
   "benchmarks/projected_derivatives.py": "run by hand, no arithmetic inside",
   "benchmarks/rivals.py": "benchmarks need packages that the tests lack",
@@ -37,7 +46,6 @@ EXERCISED_BY = {
     "sobolev_tf/derivatives/taylor_test.py"
   ),
   "sobolev_tf/export/folders.py": "sobolev_tf/export/policy_signatures_test.py",
-  "sobolev_tf/export/weights.py": "sobolev_tf/export/policies_test.py",
   "sobolev_tf/labels/faults.py": "sobolev_tf/labels/checks_test.py",
   "sobolev_tf/networks/batch_norm.py": "sobolev_tf/networks/cifar10_test.py",
   "sobolev_tf/networks/initialisers.py": "sobolev_tf/networks/atari_test.py",
@@ -51,7 +59,6 @@ EXERCISED_BY = {
     "sobolev_tf/training/full_batch_test.py"
   ),
   "sobolev_tf/training/minimisers.py": "sobolev_tf/training/full_batch_test.py",
-  "sobolev_tf/training/network_model.py": "sobolev_tf/model_inputs_test.py",
   "sobolev_tf/training/resident_loss.py": (
     "sobolev_tf/training/full_batch_test.py"
   ),
@@ -93,7 +100,7 @@ EXERCISED_BY = {
   "trainers/theory/statements.py": "trainers/theory/report_test.py",
 }
 # Tests of the repository as a whole and of what is no Python.
-OF_NO_SOURCE = ("tests", "tests/scripts")
+OF_NO_SOURCE = ("tests", "tests/attack", "tests/gallery", "tests/scripts")
 
 
 def owner(test, of_sources):
