@@ -94,13 +94,17 @@ def directional_terms(
   ]
 
 
-def jacobian_vector_products(f, x, u):
+def jacobian_vector_products(
+  f: typing.Callable, x: tf.Tensor, u: tf.Tensor
+) -> tf.Tensor:
   """`J u` `[B, P, *out]` for u `[B, P, *in]`, in forward mode."""
   (output,) = push(lambda z: value_of(f, z), x, _turned(u), 1)
   return _turned(derivative_term(output, 1, u.shape[1]))
 
 
-def vector_jacobian_products(f, x, v):
+def vector_jacobian_products(
+  f: typing.Callable, x: tf.Tensor, v: tf.Tensor
+) -> tf.Tensor:
   """`v^T J` `[B, P, *in]` for v `[B, P, *out]`, in reverse mode."""
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(x)
@@ -109,13 +113,17 @@ def vector_jacobian_products(f, x, v):
   return tf.stack(rows, axis=1)
 
 
-def hessian_vector_products(f, x, u):
+def hessian_vector_products(
+  f: typing.Callable, x: tf.Tensor, u: tf.Tensor
+) -> tf.Tensor:
   """`H u` `[B, P, *in]` of a single output: forward over reverse."""
   (output,) = push(_gradient_of(f), x, _turned(u), 1)
   return _turned(derivative_term(output, 1, u.shape[1]))
 
 
-def weighted_hessian_vector_products(f, x, v, u):
+def weighted_hessian_vector_products(
+  f: typing.Callable, x: tf.Tensor, v: tf.Tensor, u: tf.Tensor
+) -> tf.Tensor:
   """`v^T H u` `[B, P, *in]`, each v with the u beside it."""
   rows = []
   for weights, direction in zip(
