@@ -651,6 +651,12 @@ class SobolevModel(NetworkModel):
     logs = self.compute_metrics(x, y, value, sample_weight)
     return {name: logs[name] for name in logs if name not in metrics}
 
+  def _get_metrics_result_or_logs(self, logs):
+    # Keras takes a step's logs, those of one replica, where they do not name
+    # all metrics; results are those of all replicas.
+    results = self.get_metrics_result()
+    return {name: results.get(name, logs[name]) for name in logs}
+
   def _arguments(self, method, *args, **kwargs):
     """What one of Keras' methods was given, by name."""
     self.require_compile(method)

@@ -47,3 +47,9 @@ def test_a_wrapped_metric_reports_under_its_own_name():
   assert float(metric.result()["error"]) == 4.0
   metric.reset_state()
   assert float(metric.result()["error"]) == 0.0
+
+
+def test_keras_asks_the_model_for_the_results_of_all_replicas():
+  # SobolevModel overrides it; under another name its metrics would be those of
+  # one replica.
+  assert callable(keras.Model._get_metrics_result_or_logs)

@@ -270,7 +270,7 @@ def break_nothing(*settings):
     (break_nothing("--game=pung"), "did you mean pong"),
     (break_nothing("--game=freeway"), "freeway"),
     (break_nothing("--percentage=99.9"), "no whole episode to test on"),
-    (break_nothing("--percentage=0.1"), "are none"),
+    (break_nothing("--percentage=0.1"), "is less than one frame"),
     (break_nothing("--percentage=100"), "below 100"),
     (break_nothing("--validation_share=1"), "below 1"),
     (

@@ -230,7 +230,8 @@ def test_tensorboard_shows_each_seed_the_surface_and_the_result(tmp_path):
   assert "surface" in tags and "result/test_mse" in tags
   (page,) = events.Tensors("run")
   text = page.tensor_proto.string_val[0].decode()
-  assert "trainers.regression" in text or "pytest" in text
+  command = (tmp_path / "command.txt").read_text().strip()
+  assert command in text
   assert "| num_train | 20 | 100 |" in text
   for seed in (0, 1):
     curves = EventAccumulator(str(folder / f"seed_{seed}")).Reload()
