@@ -116,7 +116,7 @@ def residuals_by_distance(model, train_x, x, y):
   figure, (axis,) = _grid(1)
   axis.scatter(np.sqrt(distance), predicted - np.reshape(y, -1), **_DOT)
   axis.axhline(0, color="black", linewidth=0.8)
-  axis.set_xlabel("distance to the nearest training point, in deviations")
+  axis.set_xlabel("standardised distance to training points")
   axis.set_ylabel("predicted - label")
   return figure
 
