@@ -46,6 +46,7 @@ def _relu_grad(op, inputs):
 
 
 def one_minus(value):
+  """`1 - value` of a series or of a tensor that does not depend on x."""
   if isinstance(value, Series):
     return functions.subtract(tf.ones_like(value.primal), value)
   return 1 - value
