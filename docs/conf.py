@@ -15,6 +15,7 @@ copyright = "The sobolev_tf authors, Apache-2.0"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
+html_extra_path = ["../results/report.html"]
 html_theme = "furo"
 html_title = "sobolev_tf"
 autodoc_member_order = "bysource"
