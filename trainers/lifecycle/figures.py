@@ -82,19 +82,20 @@ def panels(rows, columns, width, height, margin=0.0, **settings):
   )
 
 
-def draw_bands(axis, lines):
+def draw_bands(axis, lines, mean=np.mean):
   """Draws a line for each method: its mean and range over the seeds.
 
   Args:
     axis: to draw on.
     lines: dict from a method to (steps `[T]`, values `[seeds, T]`).
+    mean: function of (values, axis) for the line.
   """
   for index, (method, (steps, values)) in enumerate(lines.items()):
     style = style_of(method)
     every = max(len(steps) // _MARKERS_PER_LINE, 1)
     axis.plot(
       steps,
-      np.mean(values, axis=0),
+      mean(values, axis=0),
       color=style.colour,
       marker=style.marker,
       markersize=5,

@@ -2,20 +2,29 @@
 
     python -m trainers.NAME.report --workdir=DIR --output=results/NAME
     python -m trainers.NAME.report --redraw --output=results/NAME
+    python -m trainers.NAME.report --workdir=DIR --add_to=results/NAME
+        --output=results/NAME
 
 The first command collects the numbers of the runs below DIR in CSV files, and
 makes tables and figures from these; nothing is trained. The second makes them
-again from the files.
+again from the files. The third joins the runs below DIR, of further seeds, with
+the rows of a folder that was reported before, and with its curves where they
+were kept; all else is of DIR alone.
 """
 
 import os
+import shutil
 import sys
+import tempfile
 import typing
 
 from absl import flags
 
-from trainers.lifecycle import finished
+from trainers.lifecycle import finished, tables
 from trainers.lifecycle.command_line import CommandError
+
+_RESULTS = "results.csv"  # a row per trained network
+_TABLES = (_RESULTS, "curves.csv")
 
 
 class Report(typing.NamedTuple):
@@ -44,8 +53,14 @@ class Report(typing.NamedTuple):
   series: str | None = None
   table: str = "table.md"
 
-  def write(self, workdir, output):
+  def write(self, workdir, output, add_to=None):
     """Writes the report of the runs below a folder.
+
+    Args:
+      workdir: the folder of the runs.
+      output: folder to write into.
+      add_to: folder that was reported before, with runs of other seeds; it may
+        be `output` itself.
 
     Returns:
       (table, damages): a text, and a sentence for each run that was left out.
@@ -57,8 +72,22 @@ class Report(typing.NamedTuple):
       workdir, self.kind, self.numbers, self.series
     )
     os.makedirs(output, exist_ok=True)
-    damages += self.collect(runs, output) or []
+    if add_to:
+      damages += self._collect_more(runs, output, add_to)
+    else:
+      damages += self.collect(runs, output) or []
     return self.redraw(output), damages
+
+  def _collect_more(self, runs, output, add_to):
+    """Writes CSV files with the rows of a folder that was reported before."""
+    with tempfile.TemporaryDirectory() as folder:
+      damages = self.collect(runs, folder) or []
+      for name in _TABLES:
+        own, other = os.path.join(folder, name), os.path.join(add_to, name)
+        if os.path.exists(own) and (os.path.exists(other) or name == _RESULTS):
+          _join(own, other)
+      shutil.copytree(folder, output, dirs_exist_ok=True)
+    return damages
 
   def redraw(self, output):
     """Makes table and figures from the files in a folder; returns the table.
@@ -89,12 +118,12 @@ class Report(typing.NamedTuple):
     if {"--help", "-h"} & set(argv[1:]):
       print(self.description)
       return 0
-    workdir, output, redraw = _read_flags(argv)
+    workdir, output, redraw, add_to = _read_flags(argv)
     try:
       if redraw:
         table, damages = self.redraw(output), []
       else:
-        table, damages = self.write(workdir, output)
+        table, damages = self.write(workdir, output, add_to)
     except OSError as error:
       raise CommandError(
         f"--output {output} cannot be written ({error.strerror}); name another "
@@ -107,9 +136,22 @@ class Report(typing.NamedTuple):
     return 2 if damages else 0
 
 
+def _join(own, other):
+  """Puts the rows of another file into one, which is written anew."""
+  try:
+    rows = tables.join_seeds(
+      tables.read_csv(other, "seed"), tables.read_csv(own, "seed")
+    )
+  except ValueError as error:
+    raise CommandError(
+      f"{other} and the runs of --workdir do not make one table: {error}"
+    ) from error
+  tables.write_csv(own, rows)
+
+
 def _read_flags(argv):
   values = flags.FlagValues()
-  for name in ("workdir", "output"):
+  for name in ("workdir", "output", "add_to"):
     flags.DEFINE_string(name, None, "", flag_values=values)
   flags.DEFINE_boolean("redraw", False, "", flag_values=values)
   try:
@@ -120,4 +162,8 @@ def _read_flags(argv):
     raise CommandError(f"{rest[0]!r} is not a flag; write --name=value.")
   if not values.output or bool(values.workdir) == values.redraw:
     raise CommandError("give --output, and either --workdir or --redraw.")
-  return values.workdir, values.output, values.redraw
+  if values.add_to and values.redraw:
+    raise CommandError(
+      "--add_to joins rows with those of --workdir; leave --redraw out."
+    )
+  return values.workdir, values.output, values.redraw, values.add_to

@@ -83,6 +83,36 @@ def group(rows, *columns):
   return groups
 
 
+def join_seeds(earlier, later):
+  """Joins rows of the same experiments that differ in their seeds.
+
+  Args:
+    earlier: rows that `read_csv` returned, one per run or several (a curve).
+      The columns up to `seed` say what was run.
+    later: the same of other runs.
+
+  Returns:
+    All rows: settings in the order in which they first occur, seeds ascending.
+
+  Raises:
+    ValueError: the columns differ, or a run is in both.
+  """
+  columns = list(earlier[0])
+  if list(later[0]) != columns:
+    raise ValueError(
+      f"one has the columns {', '.join(columns)}, the other "
+      f"{', '.join(later[0])}."
+    )
+  names = columns[: columns.index("seed")]
+  both = set(group(earlier, *names, "seed")) & set(group(later, *names, "seed"))
+  if both:
+    raise ValueError(f"both have {', '.join(min(both))} (the seed last).")
+  rows = []
+  for own in group([*earlier, *later], *names).values():
+    rows += sorted(own, key=lambda row: int(row["seed"]))
+  return rows
+
+
 def numbers(rows, column):
   """The numbers of one column, float, of the rows that have one."""
   return [float(row[column]) for row in rows if row[column]]

@@ -1,14 +1,25 @@
 """Figures 2, 3 and 5-11 of the paper, drawn from arrays."""
 
 import dataclasses
+import itertools
 import typing
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from scipy import stats
 
 from data import benchmark_functions
-from trainers.lifecycle.figures import STYLES, as_array, panels, plt, save
+from trainers.lifecycle.figures import (
+  STYLES,
+  as_array,
+  describe_bands,
+  draw_bands,
+  legend_of,
+  panels,
+  plt,
+  save,
+)
 
 TITLES = {
   "ackley": "Ackley",
@@ -269,6 +280,36 @@ def save_figure2(path, errors, claims=None):
   )
 
 
+def save_curves(path, curves):
+  """Test error over the updates, a row of panels for each function.
+
+  Args:
+    path: PNG file to write.
+    curves: dict from (function, num_train, method), texts, to (steps `[T]`,
+      test MSE `[seeds, T]`).
+  """
+  functions = list(dict.fromkeys(function for function, _, _ in curves))
+  sizes = sorted({size for _, size, _ in curves}, key=int)
+  figure, axes = panels(
+    len(functions), len(sizes), 2.9, 1.9, margin=1.2, sharex=True, sharey="row"
+  )
+  drawn = []
+  for axis, (function, size) in zip(
+    axes.flat, itertools.product(functions, sizes), strict=True
+  ):
+    drawn.append(
+      {key[2]: c for key, c in curves.items() if key[:2] == (function, size)}
+    )
+    axis.set_yscale("log")
+    draw_bands(axis, drawn[-1], stats.gmean)
+    axis.set_title(f"{TITLES.get(function, function)}, {int(size):,} points")
+  for axis in axes[-1]:
+    axis.set_xlabel("updates")
+  figure.supylabel("mean squared error at the test points", fontsize=10)
+  legend_of(figure, axes)
+  save(figure, path, describe_bands(drawn).replace("mean", "geometric mean"))
+
+
 def _decades(errors, functions):
   """How many decades a panel has to span."""
   return max(np.ptp(_logs_of(errors, name)) for name in functions) + 1.2
@@ -296,7 +337,10 @@ def _plot_errors(axis, errors, function, sizes, method, shift):
       continue
     values = np.asarray(errors[function, size, method])
     logs = np.log(values)
-    mean, spread = np.exp(logs.mean()), np.exp(logs.std())
+    mean, spread = (
+      np.exp(logs.mean()),
+      np.exp(logs.std(ddof=min(len(logs) - 1, 1))),
+    )
     at = position + shift
     # Bars on a logarithm have no natural foot, so the spread is drawn instead.
     axis.errorbar(

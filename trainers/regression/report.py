@@ -1,10 +1,13 @@
-"""Tables and figures from finished regression runs (Figures 2, 3 and 5-11).
+r"""Tables and figures from finished regression runs (Figures 2, 3 and 5-11).
 
     python -m trainers.regression.report --workdir=DIR --output=results/figure2
     python -m trainers.regression.report --redraw --output=results/figure2
+    python -m trainers.regression.report --workdir=DIR \
+        --add_to=results/figure2 --output=results/figure2
 
 The first reads every finished run below --workdir, the second draws again what
-it wrote into --output; nothing is trained. Runs that differ in more than
+it wrote into --output, the third adds runs of further seeds to it (surfaces
+are of DIR alone); nothing is trained. Runs that differ in more than
 function, size, method and seed are a search: they make a table with a column
 for each such setting, and no figures.
 """
@@ -65,14 +68,22 @@ def collect(runs, output):
   finished.check_distinct(runs, settings)
   order = list(benchmark_functions.FUNCTIONS)
   runs.sort(key=lambda run: (order.index(run.config.function), *settings(run)))
-  rows = []
+  keys, rows, networks = [], [], []
   for run in runs:
     for index, seed in enumerate(run.config.seed):
       result = {name: run.result[name][index] for name in _MEASURES}
-      row = dict(zip(names, settings(run), strict=True))
-      rows.append({**row, "seed": seed, **tables.numbers_of(result, _MEASURES)})
+      keys.append(
+        {**dict(zip(names, settings(run), strict=True)), "seed": seed}
+      )
+      rows.append({**keys[-1], **tables.numbers_of(result, _MEASURES)})
+      own = [row for row in run.rows if row["seed"] == seed]
+      networks.append(run._replace(rows=own))
   tables.write_csv(os.path.join(output, "results.csv"), rows)
-  return [] if varied else _write_surfaces(output, runs)
+  if varied:
+    return []
+  path = os.path.join(output, "curves.csv")
+  tables.write_curves(path, keys, networks, ["test_mse"])
+  return _write_surfaces(output, runs)
 
 
 def _write_surfaces(output, runs):
@@ -124,6 +135,9 @@ def render(output):
   draws["results.csv"] = lambda path: figures.save_figure2(
     os.path.join(output, "figure2.png"), errors(rows), claims(rows)
   )
+  draws["curves.csv"] = lambda path: figures.save_curves(
+    os.path.join(output, "curves.png"), tables.read_curves(path, "test_mse")
+  )
   return make_table(rows, varied), {} if varied else draws
 
 
@@ -152,7 +166,11 @@ def _pairs(rows, varied):
     {**group[0], **tables.group(group, "method")}
     for group in tables.group(rows, "function", "num_train", *varied).values()
   ]
-  return [g for g in groups if all((m,) in g for m in regression.METHODS)]
+  return [
+    g
+    for g in groups
+    if all((m,) in g for m in regression.METHODS) and _both(g, "seed")[0]
+  ]
 
 
 def _judge(pairs):
@@ -167,7 +185,13 @@ def _judge(pairs):
 
 
 def _both(row, name):
-  return [tables.numbers(row[method,], name) for method in regression.METHODS]
+  """The errors of the two methods, of the seeds that both have."""
+  found = [
+    {own["seed"]: float(own[name]) for own in row[method,]}
+    for method in regression.METHODS
+  ]
+  seeds = sorted(set.intersection(*map(set, found)), key=int)
+  return [[errors[seed] for seed in seeds] for errors in found]
 
 
 def make_table(rows, varied):

@@ -112,3 +112,30 @@ def test_an_output_that_is_a_file_is_one_sentence(runs, tmp_path):
   (tmp_path / "out").write_text("")
   with pytest.raises(CommandError, match="--output .* cannot be written"):
     call(f"--workdir={runs}", f"--output={tmp_path / 'out'}")
+
+
+def test_runs_of_further_seeds_join_the_rows_reported_before(runs, tmp_path):
+  output = tmp_path / "out"
+  assert call(f"--workdir={runs}", f"--output={output}") == 0
+  for seed in (0, 4):
+    write_run(tmp_path / "more" / str(seed), seed)
+  more = [f"--workdir={tmp_path / 'more'}", f"--add_to={output}"]
+  assert call(*more, f"--output={tmp_path / 'all'}") == 0
+  assert (tmp_path / "all" / "table.md").read_text() == "0.5 1.5 2.5 4.5"
+  assert (output / "table.md").read_text() == "1.5 2.5"  # only read
+  assert call(*more, f"--output={output}") == 0  # into the same folder
+  assert (output / "table.md").read_text() == "0.5 1.5 2.5 4.5"
+
+
+def test_a_seed_reported_before_is_refused_and_nothing_is_lost(runs, tmp_path):
+  output = tmp_path / "out"
+  assert call(f"--workdir={runs}", f"--output={output}") == 0
+  before = (output / "results.csv").read_text()
+  write_run(tmp_path / "more" / "2", 2)
+  with pytest.raises(CommandError, match="both have 2"):
+    call(
+      f"--workdir={tmp_path}/more", f"--add_to={output}", f"--output={output}"
+    )
+  assert (output / "results.csv").read_text() == before
+  with pytest.raises(CommandError, match="leave --redraw out"):
+    call("--redraw", f"--add_to={output}", f"--output={output}")

@@ -83,3 +83,23 @@ def test_a_damaged_csv_file_is_one_sentence(tmp_path, text):
 def test_a_missing_csv_file_is_one_sentence(tmp_path):
   with pytest.raises(CommandError, match="No such file"):
     tables.read_csv(tmp_path / "results.csv")
+
+
+def test_rows_of_further_seeds_stand_with_their_settings():
+  def rows(function, *seeds):
+    return [{"function": function, "seed": s, "mse": "1"} for s in seeds]
+
+  joined = tables.join_seeds(
+    rows("booth", "0", "11") + rows("beale", "0"), rows("beale", "2", "1")
+    + rows("booth", "10"),
+  )  # fmt: skip
+  found = [(row["function"], row["seed"]) for row in joined]
+  assert found == [("booth", s) for s in ("0", "10", "11")] + [
+    ("beale", s) for s in "012"
+  ]
+  with pytest.raises(ValueError, match="both have booth, 3"):
+    tables.join_seeds(rows("booth", "3"), rows("booth", "3"))
+  with pytest.raises(ValueError, match="the other function, rate, seed"):
+    tables.join_seeds(
+      rows("booth", "3"), [{"function": "booth", "rate": "1", "seed": "4"}]
+    )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from data import benchmark_functions
+from trainers.lifecycle import tables
 from trainers.lifecycle.command_line import CommandError
 from trainers.regression import report
 from trainers.regression import train as regression
@@ -45,7 +46,17 @@ def test_report_holds_table_rows_and_figures(workdir, tmp_path):
     square = float(row["test_sobolev_distance"]) ** 2
     parts = float(row["test_mse"]) + float(row["test_gradient_mse"])
     assert square == pytest.approx(parts, rel=1e-4)
-  for name in ("figure2.png", "figure7_booth.png"):
+  curves = tables.read_curves(tmp_path / "curves.csv", "test_mse")
+  assert set(curves) == {
+    ("booth", size, method)
+    for size in ("20", "100")
+    for method in ("regular", "sobolev")
+  }
+  for (_, size, method), (steps, errors) in curves.items():
+    assert steps == [100]
+    last = [r for r in rows if (r["num_train"], r["method"]) == (size, method)]
+    assert errors[:, -1].tolist() == [float(row["test_mse"]) for row in last]
+  for name in ("figure2.png", "figure7_booth.png", "curves.png"):
     assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
@@ -192,6 +203,25 @@ def test_verdicts_are_those_of_the_paper_corrected_for_the_table():
   assert "| 0.1 " in booth
   assert "Of 2 comparisons: 1 shown, 1 contradicted (" in table
   assert "over all rows: 0.00 (0.00 to 0.00)." in table
+
+
+def test_methods_are_compared_on_the_seeds_that_both_have():
+  rows = [
+    {
+      "function": "booth",
+      "num_train": "20",
+      "method": method,
+      "seed": seed,
+      **dict.fromkeys(report._MEASURES, str(error * (1 + int(seed)))),
+    }
+    for method, error, seeds in (
+      ("regular", 8, ("1", "0")),
+      ("sobolev", 2, ("0", "1", "2")),
+    )
+    for seed in seeds
+  ]
+  table = report.make_table(rows, [])
+  assert "| 1.05 ± 0.21 | 0.45 ± 0.21 | 4 | 4 | 4 |" in table
 
 
 def test_two_runs_of_the_same_experiment_are_refused(workdir, tmp_path):
