@@ -59,9 +59,11 @@ EXERCISED_BY = {
     "sobolev_tf/training/full_batch_test.py"
   ),
   "sobolev_tf/training/minimisers.py": "sobolev_tf/training/full_batch_test.py",
+  "sobolev_tf/training/objective_model.py": "sobolev_tf/model_test.py",
   "sobolev_tf/training/resident_loss.py": (
     "sobolev_tf/training/full_batch_test.py"
   ),
+  "sobolev_tf/training/scaled_model.py": "sobolev_tf/model_inputs_test.py",
   "sobolev_tf/training/terms.py": "sobolev_tf/training/objective_test.py",
   "sobolev_tf/training/twins.py": "sobolev_tf/training/full_batch_test.py",
   "sobolev_tf/training/updates.py": "sobolev_tf/training/full_batch_test.py",

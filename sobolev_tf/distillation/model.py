@@ -6,14 +6,15 @@ import keras
 import tensorflow as tf
 
 from sobolev_tf.distillation import objective
-from sobolev_tf.training.network_model import NetworkModel
+from sobolev_tf.training import keras_internals
+from sobolev_tf.training.network_model import NetworkModel, OwnLoss
 
 # Evaluation draws its directions at this step, so that two evaluations of the
 # same weights agree; training never takes it.
 _EVALUATION_STEP = -1
 
 
-class DistillationModel(NetworkModel):
+class DistillationModel(OwnLoss, NetworkModel):
   """Trains a student to act as a teacher does, from states alone (§4.2).
 
   Student and teacher map states `[B, *s]` to the logits `[B, A]` of `A` actions
@@ -38,6 +39,14 @@ class DistillationModel(NetworkModel):
   The weights are the student's: `model.student.save(...)` keeps it, and
   `save_weights` works as everywhere. The teacher is never trained.
   """
+
+  LEARNS_FROM = (
+    "it compares the student with its teacher; alpha weighs the gradients."
+  )
+  INSTEAD_OF_SAVING = (
+    "it holds its teacher: save the student, model.student.save(...), or "
+    "call save_weights(...)."
+  )
 
   def __init__(
     self,
@@ -123,28 +132,6 @@ class DistillationModel(NetworkModel):
     """Builds the student for states of `input_shape`."""
     self._output_shape = self.build_network((None, *input_shape[1:]))
 
-  def compile(
-    self, optimizer: typing.Any = "adam", **kwargs: typing.Any
-  ) -> None:
-    """As `keras.Model.compile`, without a loss: the loss is distillation's.
-
-    Args:
-      optimizer: a Keras optimizer.
-      **kwargs: of `keras.Model.compile`, except `loss`, `loss_weights` and
-        `metrics`.
-
-    Raises:
-      ValueError: one of these was given.
-    """
-    for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-      if kwargs.get(name) is not None:
-        raise ValueError(
-          f"DistillationModel takes no {name}: it compares the student with "
-          "its teacher; alpha weighs the gradients."
-        )
-    kwargs["jit_compile"] = kwargs.get("jit_compile", False) is True
-    super().compile(optimizer, **kwargs)
-
   def call(self, s: typing.Any, training: typing.Any = None) -> tf.Tensor:
     """What the student returns for states `[B, *s]`."""
     return self.evaluate_network(tf.cast(s, self.compute_dtype), training)
@@ -171,19 +158,6 @@ class DistillationModel(NetworkModel):
     )
     loss = tf.reduce_mean(found.loss) + sum(self.losses)
     return self._log(loss, found, logits, target)
-
-  def get_config(self) -> dict:
-    """Raises: a teacher is any function, and the student is what is kept."""
-    raise ValueError(
-      "a DistillationModel holds its teacher and cannot be saved as a whole; "
-      "save the student: model.student.save(...), or save_weights(...)."
-    )
-
-  def save(
-    self, filepath: typing.Any, *args: typing.Any, **kwargs: typing.Any
-  ) -> None:
-    """Raises, before it touches a file; see `get_config`."""
-    self.get_config()
 
   def _states(self, data):
     s, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -230,7 +204,7 @@ class DistillationModel(NetworkModel):
     }
     for name, metric in self._measures.items():
       metric.update_state(measured[name])
-    self._loss_tracker.update_state(loss, tf.shape(logits)[0])
+    keras_internals.loss_tracker(self).update_state(loss, tf.shape(logits)[0])
     return self.get_metrics_result()
 
 

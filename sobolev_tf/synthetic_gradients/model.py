@@ -10,9 +10,11 @@ from sobolev_tf.synthetic_gradients.decoupled import (
   MEASURES,
   DecoupledNetwork,
 )
+from sobolev_tf.training import keras_internals
+from sobolev_tf.training.network_model import ModelOfModules, OwnLoss
 
 
-class DecoupledModel(keras.Model):
+class DecoupledModel(OwnLoss, ModelOfModules):
   """Trains a classifier of the user's own segment by segment (§4.3).
 
   ```python
@@ -40,6 +42,11 @@ class DecoupledModel(keras.Model):
   replicas and uncoordinated updates of the estimators.
   """
 
+  LEARNS_FROM = (
+    "its segments learn from the log loss and from their estimators."
+  )
+  INSTEAD_OF_SAVING = "use save_weights(...), or save the segments."
+
   def __init__(self, network: DecoupledNetwork, **kwargs: typing.Any) -> None:
     """Wraps a network.
 
@@ -64,16 +71,6 @@ class DecoupledModel(keras.Model):
     self._measures = {name: keras.metrics.Mean(name=name) for name in names}
     self._accuracy = keras.metrics.Mean(name="accuracy")
 
-  @property
-  def variables(self) -> list:
-    """As in Keras, with the Sonnet parts' variables at the end."""
-    return super().variables + self._sonnet_variables()
-
-  @property
-  def weights(self) -> list:
-    """As in Keras, with the Sonnet parts' variables at the end."""
-    return super().weights + self._sonnet_variables()
-
   def compile(
     self,
     optimizer: typing.Any = "sgd",
@@ -89,18 +86,11 @@ class DecoupledModel(keras.Model):
         rate, where the paper has 1e-4.
       measure: whether the true gradient travels to every border, so that all
         measures are known; False saves its cost where no estimator needs it.
-      **kwargs: of `keras.Model.compile`, except losses and metrics.
+      **kwargs: as in `OwnLoss.compile`.
 
     Raises:
       ValueError: a loss or metrics were given.
     """
-    for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-      if kwargs.get(name) is not None:
-        raise ValueError(
-          f"DecoupledModel takes no {name}: its segments learn from the log "
-          "loss and from their estimators."
-        )
-    kwargs["jit_compile"] = kwargs.get("jit_compile", False) is True
     super().compile(optimizer, **kwargs)
     self.estimator_optimizer = keras.optimizers.get(estimator_optimizer)
     self._measure = measure
@@ -142,29 +132,6 @@ class DecoupledModel(keras.Model):
     logs = self._log(tf.reduce_mean(losses), logits, y)
     return {name: logs[name] for name in ("loss", "accuracy")}
 
-  def get_config(self) -> dict:
-    """Raises: segments and estimators are built in code."""
-    raise ValueError(
-      "a DecoupledModel cannot be saved as a whole; use save_weights(...), or "
-      "save the segments."
-    )
-
-  def save(
-    self, filepath: typing.Any, *args: typing.Any, **kwargs: typing.Any
-  ) -> None:
-    """Raises, before it touches a file; see `get_config`."""
-    self.get_config()
-
-  def save_own_variables(self, store: typing.Any) -> None:
-    """As in Keras, for `save_weights`."""
-    for i, variable in enumerate(self._sonnet_variables()):
-      store[str(i)] = variable.numpy()
-
-  def load_own_variables(self, store: typing.Any) -> None:
-    """As in Keras, for `load_weights`."""
-    for i, variable in enumerate(self._sonnet_variables()):
-      variable.assign(store[str(i)])
-
   def _examples(self, data):
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if y is None or sample_weight is not None:
@@ -189,7 +156,7 @@ class DecoupledModel(keras.Model):
   def _log(self, loss, logits, y):
     right = tf.argmax(logits, axis=1) == tf.argmax(y, axis=1)
     self._accuracy.update_state(tf.cast(right, self.compute_dtype))
-    self._loss_tracker.update_state(loss, tf.shape(y)[0])
+    keras_internals.loss_tracker(self).update_state(loss, tf.shape(y)[0])
     return self.get_metrics_result()
 
   def _sonnet_variables(self):

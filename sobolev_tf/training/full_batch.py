@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 
-from sobolev_tf.training import minimisers
+from sobolev_tf.training import keras_internals, minimisers
 from sobolev_tf.training.resident_loss import ResidentLoss
 
 _METHODS = {
@@ -78,9 +78,9 @@ def fit_full_batch(
 def _run(model, minimiser, held_out, callbacks, epochs):
   """The loop over epochs, as Keras' own."""
   model.stop_training = False
-  model._initial_epoch = None
+  keras_internals.begin_at_no_epoch(model)
   callbacks.on_train_begin()
-  first, logs = model._initial_epoch or 0, {}
+  first, logs = keras_internals.first_epoch(model), {}
   minimiser.begin(first)
   for epoch in range(first, epochs):
     callbacks.on_epoch_begin(epoch)

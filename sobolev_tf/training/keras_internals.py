@@ -5,6 +5,7 @@ version renames it, and pyproject.toml bounds Keras by what was run.
 """
 
 import keras
+from keras.src.backend.common import global_state
 from keras.src.trainers.compile_utils import MetricsList
 
 
@@ -21,6 +22,21 @@ def loss_tracker(model: keras.Model) -> keras.metrics.Metric:
 def compiled_metrics(model: keras.Model) -> keras.metrics.Metric | None:
   """What `compile(metrics=..., weighted_metrics=...)` made, or None."""
   return model._compile_metrics
+
+
+def begin_at_no_epoch(model: keras.Model) -> None:
+  """Forgets at which epoch an earlier training was taken up again."""
+  model._initial_epoch = None
+
+
+def first_epoch(model: keras.Model) -> int:
+  """The epoch that `BackupAndRestore` wants training to go on at, or 0."""
+  return model._initial_epoch or 0
+
+
+def is_saving_as_hdf5() -> bool:
+  """Whether Keras is writing a whole model into its old format."""
+  return bool(global_state.get_global_attribute("use_legacy_config"))
 
 
 def with_direction(metric: keras.metrics.Metric) -> keras.metrics.Metric:

@@ -6,11 +6,17 @@ import keras
 import sonnet as snt
 import tensorflow as tf
 
-from sobolev_tf.training.keras_internals import flatten_layers
+from sobolev_tf.training.keras_internals import (
+  flatten_layers,
+  is_saving_as_hdf5,
+)
 from sobolev_tf.training.network_checks import kept
 
 _PRECISIONS = ("float32", "float64")
-
+_NOT_AS_HDF5 = (
+  "a model with derivative losses cannot be saved as .h5; use "
+  'save("x.keras"), or save_weights("x.weights.h5").'
+)
 
 _NORMALISED_BY_MOMENTS = (
   keras.layers.LayerNormalization,
@@ -20,12 +26,93 @@ _NORMALISED_BY_MOMENTS = (
 )
 
 
-class NetworkModel(keras.Model):
-  """What Keras needs to know of a network that it did not make.
+class ModelOfModules(keras.Model):
+  """Shows Keras the variables of Sonnet modules.
 
   Keras tracks Keras variables alone. A Sonnet module stays the one owner of
   its variables; this class shows them to the optimizer, to `get_weights`, to
   `save_weights` and to `tf.train.Checkpoint`, after the model's own weights.
+  """
+
+  def _sonnet_variables(self):
+    """All variables of the model that Keras does not find."""
+    raise NotImplementedError
+
+  @property
+  def variables(self) -> list:
+    """As in Keras, with a Sonnet network's variables at the end."""
+    return super().variables + self._sonnet_variables()
+
+  @property
+  def weights(self) -> list:
+    """As in Keras, with a Sonnet network's variables at the end."""
+    return super().weights + self._sonnet_variables()
+
+  def save_own_variables(self, store: typing.Any) -> None:
+    """As in Keras, for `save_weights`."""
+    for i, variable in enumerate(self._sonnet_variables()):
+      store[str(i)] = variable.numpy()
+
+  def load_own_variables(self, store: typing.Any) -> None:
+    """As in Keras, for `load_weights`."""
+    variables = self._sonnet_variables()
+    if len(store.keys()) != len(variables):
+      raise ValueError(
+        f"the file holds {len(store.keys())} variables of a Sonnet network, "
+        f"but this network has {len(variables)}."
+      )
+    for i, variable in enumerate(variables):
+      variable.assign(store[str(i)])
+
+
+class OwnLoss:
+  """Goes before a Keras model that has one loss of its own.
+
+  Such a model takes none from `compile`, and holds more than a config can
+  describe, so that it is not saved as a whole.
+
+  Attributes:
+    LEARNS_FROM: how the sentence goes on that refuses a loss.
+    INSTEAD_OF_SAVING: how the sentence goes on that refuses to save.
+  """
+
+  LEARNS_FROM: str
+  INSTEAD_OF_SAVING: str
+
+  def compile(self, optimizer: typing.Any = "adam", **kwargs) -> None:
+    """As `keras.Model.compile`, without losses and metrics.
+
+    Args:
+      optimizer: a Keras optimizer.
+      **kwargs: of `keras.Model.compile`, except `loss`, `loss_weights`,
+        `metrics` and `weighted_metrics`; `jit_compile` is False unless it is
+        True.
+
+    Raises:
+      ValueError: one of these was given.
+    """
+    for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+      if kwargs.get(name) is not None:
+        raise ValueError(
+          f"{type(self).__name__} takes no {name}: {self.LEARNS_FROM}"
+        )
+    kwargs["jit_compile"] = kwargs.get("jit_compile", False) is True
+    super().compile(optimizer, **kwargs)
+
+  def get_config(self) -> dict:
+    """Raises `ValueError`: no config describes the whole model."""
+    raise ValueError(
+      f"a {type(self).__name__} cannot be saved as a whole; "
+      f"{self.INSTEAD_OF_SAVING}"
+    )
+
+  def save(self, filepath: typing.Any, *args, **kwargs) -> None:
+    """Raises, before it touches a file; see `get_config`."""
+    self.get_config()
+
+
+class NetworkModel(ModelOfModules):
+  """What Keras needs to know of a network that it did not make.
 
   Without `dtype` the model computes in what the network returns.
   """
@@ -123,22 +210,20 @@ class NetworkModel(keras.Model):
     )
 
   @property
-  def variables(self) -> list:
-    """As in Keras, with a Sonnet network's variables at the end."""
-    return super().variables + self._sonnet_variables()
-
-  @property
-  def weights(self) -> list:
-    """As in Keras, with a Sonnet network's variables at the end."""
-    return super().weights + self._sonnet_variables()
-
-  @property
   def losses(self) -> list:
     """As in Keras; a Sonnet network has no regularisation losses."""
     return self.network.losses if self._is_keras else []
 
   def get_config(self) -> dict:
-    """As in Keras; only a Keras network can be described by a config."""
+    """As in Keras; only a Keras network can be described by a config.
+
+    Raises:
+      ValueError: the network is a Sonnet module, or Keras wants the config for
+        its old format, which knows nothing of derivative losses.
+    """
+    if is_saving_as_hdf5():
+      # keras.models.save_model asks here first; it has opened the file by now.
+      raise ValueError(_NOT_AS_HDF5)
     if not self._is_keras:
       raise ValueError(
         "a model of a Sonnet network cannot be saved as a whole; use "
@@ -180,27 +265,8 @@ class NetworkModel(keras.Model):
     if not self._is_keras:
       self.get_config()
     if str(filepath).endswith((".h5", ".hdf5")):
-      raise ValueError(
-        "a model with derivative losses cannot be saved as .h5; use "
-        'save("x.keras"), or save_weights("x.weights.h5").'
-      )
+      raise ValueError(_NOT_AS_HDF5)
     return super().save(filepath, overwrite, zipped, **kwargs)
-
-  def save_own_variables(self, store: typing.Any) -> None:
-    """As in Keras, for `save_weights`."""
-    for i, variable in enumerate(self._sonnet_variables()):
-      store[str(i)] = variable.numpy()
-
-  def load_own_variables(self, store: typing.Any) -> None:
-    """As in Keras, for `load_weights`."""
-    variables = self._sonnet_variables()
-    if len(store.keys()) != len(variables):
-      raise ValueError(
-        f"the file holds {len(store.keys())} variables of a Sonnet network, "
-        f"but this network has {len(variables)}."
-      )
-    for i, variable in enumerate(variables):
-      variable.assign(store[str(i)])
 
   def refuse_coupled_examples(self) -> None:
     """Refuses layers whose derivatives cannot be trained.

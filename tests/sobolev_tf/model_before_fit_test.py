@@ -171,6 +171,9 @@ def test_the_old_format_is_refused_before_a_file_is_made(name, tmp_path):
   with pytest.raises(ValueError, match=r"cannot be saved as \.h5; .*\.keras"):
     model.save(tmp_path / name)
   assert not list(tmp_path.iterdir())
+  # Keras' own function has opened the file before it asks the model.
+  with pytest.raises(ValueError, match=r"cannot be saved as \.h5; .*\.keras"):
+    keras.models.save_model(model, tmp_path / name)
 
 
 def test_what_is_minimised_has_a_name_where_others_look_for_it():

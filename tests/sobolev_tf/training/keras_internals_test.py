@@ -53,3 +53,32 @@ def test_keras_asks_the_model_for_the_results_of_all_replicas():
   # SobolevModel overrides it; under another name its metrics would be those of
   # one replica.
   assert callable(keras.Model._get_metrics_result_or_logs)
+
+
+def test_backup_and_restore_tells_where_training_goes_on(tmp_path):
+  model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
+  model.compile("sgd", "mse", run_eagerly=True)
+  backup = keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))
+  backup.set_model(model)
+  keras_internals.begin_at_no_epoch(model)
+  backup.on_train_begin()
+  assert keras_internals.first_epoch(model) == 0
+  backup.on_epoch_end(4)
+  backup.on_train_begin()
+  assert keras_internals.first_epoch(model) == 5
+  keras_internals.begin_at_no_epoch(model)
+  assert keras_internals.first_epoch(model) == 0
+
+
+def test_the_old_format_is_noticed_while_it_is_written(tmp_path):
+  class Asked(keras.Sequential):
+    def get_config(self):
+      seen.append(keras_internals.is_saving_as_hdf5())
+      return super().get_config()
+
+  model = Asked([keras.Input([1]), keras.layers.Dense(1)])
+  for name, wanted in (("m.h5", True), ("m.keras", False), ("m.hdf5", True)):
+    seen = []
+    keras.models.save_model(model, tmp_path / name)
+    assert seen and set(seen) == {wanted}
+  assert not keras_internals.is_saving_as_hdf5()
