@@ -3,7 +3,9 @@
 import dataclasses
 
 from sobolev_tf.distillation.objective import DIRECTIONS, KL_DIRECTIONS
-from trainers.lifecycle.command_line import LARGEST_RATE, setting
+from trainers.lifecycle import settings
+from trainers.lifecycle.command_line import setting
+from trainers.lifecycle.settings import amount, count, rate, swept
 
 METHODS = ("regular", "sobolev", "noise", "attention")
 _SOBOLEV = ("method", ("sobolev",))
@@ -13,130 +15,104 @@ _SOBOLEV = ("method", ("sobolev",))
 class Config:
   """Settings of one run; the defaults are the paper's."""
 
-  game: str = setting(
-    "pong", "game of ale-py, such as breakout", "§4.2", sweep=True
-  )
-  method: str = setting(
+  game: str = swept("pong", "game of ale-py, such as breakout", "§4.2")
+  method: str = swept(
     "sobolev",
     "regular matches the teacher's policy, sobolev its gradients as well; "
     "controls: noise asks the teacher at noisy inputs, attention is the "
     "attention-transfer loss",
     "§4.2; attention after SM §5, noise ours",
     choices=METHODS,
-    sweep=True,
   )
-  percentage: float = setting(
+  # Below 100: the other frames are the test.
+  percentage: float = settings.percentage(
     1.0,
     "per cent of the recorded frames, in time, to learn from; 1, 5, 10 and 50",
-    above=0,
-    below=100,  # the other frames are the test
     sweep=True,
   )
-  seed: int = setting(
+  seed: int = amount(
     0,
     "fixes initial weights, batches, directions and the test sample",
-    minimum=0,
     maximum=1_000_000,  # the games that students play have 32-bit seeds
     sweep=True,
   )
-  alpha: float = setting(
+  alpha: float = amount(
     0.1,
     "weight of the gradients' distance",
-    minimum=0,
     only=("method", ("sobolev", "attention")),
     sweep=True,
   )
-  learning_rate: float = setting(
+  learning_rate: float = rate(
     3.2e-4,
     "of Adam",
     "SM §3: between 1e-5 and 1e-3, for each game and method",
-    minimum=0,
-    maximum=LARGEST_RATE,
-    sweep=True,
   )
-  batch_size: int = setting(
-    200, "random training frames per update", "SM §3", minimum=1, maximum=10_000
+  batch_size: int = count(
+    200, "random training frames per update", "SM §3", maximum=10_000
   )
-  num_steps: int = setting(50_000, "updates", minimum=1)
-  kl: str = setting(
+  num_steps: int = count(50_000, "updates")
+  kl: str = swept(
     "student_teacher",
     "direction of the divergence: from student to teacher as the paper writes "
     "it, or the other way round",
     "§4.2",
     choices=KL_DIRECTIONS,
-    sweep=True,
   )
-  norm: str = setting(
+  norm: str = swept(
     "norm",
     "of the gradients' difference: as it is, or squared",
     "§4.2",
     choices=("norm", "squared"),
     only=_SOBOLEV,
-    sweep=True,
   )
-  directions: str = setting(
+  directions: str = swept(
     "sphere",
     "directions of the gradients: random on the unit sphere, "
     "or the teacher's most probable action alone",
     "§4.2; argmax after Srinivas & Fleuret",
     choices=DIRECTIONS,
     only=_SOBOLEV,
-    sweep=True,
   )
-  unit_norm: bool = setting(
+  unit_norm: bool = swept(
     False,
     "whether gradients are scaled to length 1 first",
     "§4.2; true after Srinivas & Fleuret",
     only=_SOBOLEV,
-    sweep=True,
   )
-  num_projections: int = setting(
-    1,
-    "random directions per frame and update",
-    minimum=1,
-    only=_SOBOLEV,
-    sweep=True,
+  num_projections: int = count(
+    1, "random directions per frame and update", only=_SOBOLEV, sweep=True
   )
-  noise: float = setting(
+  noise: float = amount(
     0.03,
     "deviation of the noise on inputs from 0 to 1",
     "ours",
-    minimum=0,
     only=("method", ("noise",)),
     sweep=True,
   )
-  validation_share: float = setting(
+  validation_share: float = amount(
     0.0,
     "share of the training frames that is held out instead of the test "
     "episodes, for choosing settings; 0 in final runs",
     "ours",
-    minimum=0,
     below=1,
   )
-  reserved_percentage: float = setting(
+  reserved_percentage: float = amount(
     10.0,
     "per cent of the frames that are never tested on: what the search for "
     "settings sees",
     "SM §3 tests on all that is not trained on",
-    minimum=0,
     below=100,
   )
-  jacobian_gib: float = setting(
+  jacobian_gib: float = amount(
     0.0,
     "memory, in GiB, that the teacher's gradients for every action on all "
     "training frames may take: where they fit, they are computed once and not "
     "at every update, to the same numbers up to rounding",
     "ours",
-    minimum=0,
   )
-  num_test: int = setting(
-    100_000, "test frames at most, a random sample", minimum=1
-  )
-  num_score_episodes: int = setting(
-    30,
-    "episodes that the student plays in the end; 0 for none",
-    minimum=0,
-    maximum=1_000,
+  num_test: int = count(100_000, "test frames at most, a random sample")
+  num_score_episodes: int = amount(
+    30, "episodes that the student plays in the end; 0 for none", maximum=1_000
   )
   recordings: str = setting(
     "recordings", "folder that holds a recording named as the game", "ours"
@@ -144,10 +120,8 @@ class Config:
   teachers: str = setting(
     "results/teachers", "folder that holds the teacher GAME.npz", "ours"
   )
-  evaluate_every: int = setting(1_000, "steps between two tests", minimum=1)
-  checkpoint_every: int = setting(
-    5_000, "steps between two checkpoints", minimum=1
-  )
+  evaluate_every: int = count(1_000, "steps between two tests")
+  checkpoint_every: int = count(5_000, "steps between two checkpoints")
 
 
 _DESK = Config(

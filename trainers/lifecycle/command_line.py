@@ -20,9 +20,6 @@ from absl import flags
 
 from trainers.lifecycle import exit_codes
 
-# Of a learning rate. Where the squares of the gradients are finite in 32 bits,
-# which a `Guard` asks for, an update of this rate is finite, too.
-LARGEST_RATE = 1e9
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_WORDS = ("No space left", "File too large", "Disk quota")
 # What TensorFlow's 32 bits hold, where a setting names no narrower range.

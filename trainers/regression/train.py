@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from data import benchmark_functions
 from trainers.lifecycle import command_line, loop, run
-from trainers.lifecycle.command_line import LARGEST_RATE, setting
 from trainers.lifecycle.pool import Pool
+from trainers.lifecycle.settings import amount, count, rate, swept
 from trainers.regression import figures
 from trainers.regression.learner import METHODS, RegressionLearner
 
@@ -29,7 +29,8 @@ COLUMNS = (
 )
 _TEST_SEED = 0x50B01E5  # far from any seed that a person would choose
 _STEPS_PER_CALL = 500
-_MOST_POINTS = 1_000_000  # all of them are held in memory
+_FUNCTIONS = tuple(benchmark_functions.FUNCTIONS)
+_POINTS = {"maximum": 1_000_000}  # all of them are held in memory
 _SOBOLEV = ("method", ("sobolev",))
 
 
@@ -37,84 +38,53 @@ _SOBOLEV = ("method", ("sobolev",))
 class Config:
   """Settings of one run; the defaults are the paper's."""
 
-  function: str = setting(
-    "styblinski_tang",
-    "benchmark function",
-    "SM §2",
-    choices=tuple(benchmark_functions.FUNCTIONS),
-    sweep=True,
+  function: str = swept(
+    "styblinski_tang", "benchmark function", "SM §2", choices=_FUNCTIONS
   )
-  num_train: int = setting(
-    100,
-    "training points",
-    "§4.1: 20, 100 and 10000",
-    minimum=1,
-    maximum=_MOST_POINTS,
-    sweep=True,
+  num_train: int = count(
+    100, "training points", "§4.1: 20, 100 and 10000", **_POINTS, sweep=True
   )
-  method: str = setting(
+  method: str = swept(
     "sobolev",
     "regular matches values, sobolev the gradient as well",
     "§4.1",
     choices=METHODS,
-    sweep=True,
   )
-  seed: tuple[int, ...] = setting(
+  seed: tuple[int, ...] = amount(
     (0, 1, 2, 3, 4),
     "one network per seed, trained side by side; fixes its points, its "
     "initial weights and its batches",
-    minimum=0,
   )
-  num_steps: int = setting(50_000, "updates of the weights", minimum=1)
-  batch_size: int = setting(
-    100,
-    "points per update, if there are more than full_batch",
-    minimum=1,
-    sweep=True,
+  num_steps: int = count(50_000, "updates of the weights")
+  batch_size: int = count(
+    100, "points per update, if there are more than full_batch", sweep=True
   )
-  full_batch: int = setting(
-    1_000, "up to this many training points make one batch", minimum=0
+  full_batch: int = amount(
+    1_000, "up to this many training points make one batch"
   )
-  learning_rate: float = setting(
-    3e-5, "of Adam", "SM §2", minimum=0, maximum=LARGEST_RATE, sweep=True
+  learning_rate: float = rate(3e-5, "of Adam", "SM §2")
+  hidden_sizes: tuple[int, ...] = count(
+    (256, 256), "ReLU units of each hidden layer", "§4.1", maximum=4_096
   )
-  hidden_sizes: tuple[int, ...] = setting(
-    (256, 256),
-    "ReLU units of each hidden layer",
-    "§4.1",
-    minimum=1,
-    maximum=4_096,
+  derivative_weight: float = amount(
+    1.0, "weight of the gradient's loss", "§4.1", only=_SOBOLEV, sweep=True
   )
-  derivative_weight: float = setting(
-    1.0,
-    "weight of the gradient's loss",
-    "§4.1",
-    minimum=0,
-    only=_SOBOLEV,
-    sweep=True,
-  )
-  derivative_loss: str = setting(
+  derivative_loss: str = swept(
     "l2",
     "how the gradient is compared: l2 squared, l1 absolute differences",
     "§4.1",
     choices=("l2", "l1", "huber"),
     only=_SOBOLEV,
-    sweep=True,
   )
-  scaling: str = setting(
+  scaling: str = swept(
     "none",
     "standard trains on standardised points and values; errors are always "
     "reported in the function's own units",
     choices=("none", "standard"),
-    sweep=True,
   )
-  num_test: int = setting(
-    10_000, "test points", "SM §2", minimum=1, maximum=_MOST_POINTS
-  )
-  evaluate_every: int = setting(2_500, "steps between two tests", minimum=1)
-  checkpoint_every: int = setting(
-    5_000, "steps between two checkpoints", minimum=1
-  )
+  num_test: int = count(10_000, "test points", "SM §2", **_POINTS)
+  evaluate_every: int = count(2_500, "steps between two tests")
+  checkpoint_every: int = count(5_000, "steps between two checkpoints")
 
   def __post_init__(self):
     if len(set(self.seed)) < len(self.seed):

@@ -10,7 +10,8 @@ from data.cifar10 import Cifar10
 from data.digits import Digits
 from data.game_frames import open_game_frames
 from data.imagenet import open_imagenet
-from trainers.lifecycle.command_line import LARGEST_RATE, setting
+from trainers.lifecycle.command_line import setting
+from trainers.lifecycle.settings import amount, count, rate, swept
 from trainers.synthetic_gradients.networks import (
   METHODS,
   RESNET_DATASETS,
@@ -37,24 +38,20 @@ class Config:
   """Settings of one run; the defaults are the paper's."""
 
   dataset: str = setting("cifar10", "pictures", "§4.3", choices=DATASETS)
-  method: str = setting(
+  method: str = swept(
     "sobolev",
     "how gradients reach the segments below",
     "Table 1; sobolev_labels after SM §4.1",
     choices=METHODS,
-    sweep=True,
   )
-  num_modules: int = setting(
+  num_modules: int = amount(
     3,
     "borders of the network, each with an estimator (the paper's module); "
     "backprop ignores it",
     "Table 1",
-    minimum=0,
     sweep=True,
   )
-  num_replicas: int = setting(
-    10, "devices that share each batch", "SM §4.2", minimum=1
-  )
+  num_replicas: int = count(10, "devices that share each batch", "SM §4.2")
   estimator_updates: str = setting(
     "hogwild",
     "hogwild: every replica updates one shared copy of the estimators by "
@@ -62,41 +59,27 @@ class Config:
     "SM §4",
     choices=("hogwild", "sync"),
   )
-  targets: str = setting(
+  targets: str = swept(
     "true",
     "what an estimator learns from: the true loss and gradient, or what the "
     "estimator above answers",
     "§4.3's formula",
     choices=("true", "bootstrapped"),
-    sweep=True,
   )
   width: float = setting(
     1.0, "factor on all channels", "SM §4.2", above=0, maximum=8
   )
-  seed: int = setting(
-    0,
-    "fixes initial weights, batches and augmentation",
-    minimum=0,
-    sweep=True,
+  seed: int = amount(
+    0, "fixes initial weights, batches and augmentation", sweep=True
   )
-  num_steps: int = setting(100_000, "updates of the main network", minimum=1)
-  batch_size: int = setting(
+  num_steps: int = count(100_000, "updates of the main network")
+  batch_size: int = count(
     320,
     "pictures per update, over all replicas together",
     "SM §4.2: 10 workers with 32 each",
-    minimum=1,
   )
-  learning_rate: float = setting(
-    0.1,
-    "of the main network's SGD",
-    "SM §4.2",
-    minimum=0,
-    maximum=LARGEST_RATE,
-    sweep=True,
-  )
-  momentum: float = setting(
-    0.9, "of the main network's SGD", "SM §4.2", minimum=0, below=1
-  )
+  learning_rate: float = rate(0.1, "of the main network's SGD", "SM §4.2")
+  momentum: float = amount(0.9, "of the main network's SGD", "SM §4.2", below=1)
   drops: tuple[float, ...] = setting(
     (0.4, 0.6, 0.8),
     "shares of num_steps after which the learning rate falls to a tenth",
@@ -104,47 +87,31 @@ class Config:
     above=0,
     maximum=1,
   )
-  estimator_learning_rate: float = setting(
-    1e-4,
-    "of the estimators' Adam",
-    "SM §4.2",
-    minimum=0,
-    maximum=LARGEST_RATE,
-    only=_TRAINED,
-    sweep=True,
+  estimator_learning_rate: float = rate(
+    1e-4, "of the estimators' Adam", "SM §4.2", only=_TRAINED
   )
-  estimator_loss: str = setting(
+  estimator_loss: str = swept(
     "l1",
     "of value and gradient",
     "SM §4.2",
     choices=("l1", "l2"),
     only=_TRAINED,
-    sweep=True,
   )
-  l2: float = setting(
-    1e-4, "weight of half the squared weights", "SM §4.2", minimum=0
-  )
-  clutter: int = setting(
+  l2: float = amount(1e-4, "weight of half the squared weights", "SM §4.2")
+  clutter: int = amount(
     6,
     "scraps of other digits per picture",
     "ours",
-    minimum=0,
     maximum=1_000,
     only=_DIGITS,
   )
-  num_test: int = setting(
-    2_000,
-    "test pictures",
-    "ours",
-    minimum=1,
-    maximum=1_000_000,
-    only=_DIGITS,
+  num_test: int = count(
+    2_000, "test pictures", "ours", maximum=1_000_000, only=_DIGITS
   )
-  image_size: int = setting(
+  image_size: int = count(
     224,
     "side of the pictures",
     "not stated in the paper; ResNet-50's own",
-    minimum=1,
     maximum=2_048,
     only=_ENCODED,
   )
@@ -155,14 +122,10 @@ class Config:
     only=_ENCODED,
   )
   data_dir: str = setting(
-    "",
-    "folder of TFDS' data sets; empty means TFDS' own default",
-    "ours",
+    "", "folder of TFDS' data sets; empty means TFDS' own default", "ours"
   )
-  evaluate_every: int = setting(1_000, "steps between two tests", minimum=1)
-  checkpoint_every: int = setting(
-    5_000, "steps between two checkpoints", minimum=1
-  )
+  evaluate_every: int = count(1_000, "steps between two tests")
+  checkpoint_every: int = count(5_000, "steps between two checkpoints")
 
   def __post_init__(self):
     if self.batch_size % self.num_replicas:

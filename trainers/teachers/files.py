@@ -5,14 +5,35 @@ actions and sha256: `steps` of training, `command`, `seed`, and under `scores`
 for "sampled" and "greedy" play the `mean`, the `std` and the list `episodes`.
 """
 
+import dataclasses
 import os
 
 from data import atari
 from sobolev_tf.export import policies
-from trainers.lifecycle.command_line import CommandError, full_disk
+from trainers.lifecycle.command_line import CommandError, full_disk, setting
+from trainers.lifecycle.settings import amount
 
 # Of this repository, wherever a command is called.
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Played:
+  """Settings of what lets a teacher play: recordings and films."""
+
+  game: str = setting("breakout", "game of ale-py, in snake case", "§4.2")
+  teacher: str = setting(
+    "", "its .npz; empty means results/teachers/GAME.npz", "ours"
+  )
+  seed: int = amount(
+    0, "of random starts and drawn actions", maximum=1_000_000_000
+  )
+  actions: str = setting(
+    "drawn",
+    "drawn from the teacher's policy, which shows more of the states that it "
+    "can get into, or its most probable ones",
+    choices=("drawn", "best"),
+  )
 
 
 def default_teacher(game):

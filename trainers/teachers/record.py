@@ -16,37 +16,23 @@ import tensorflow as tf
 from data import atari, atari_recordings
 from sobolev_tf.networks.atari import INPUT_SHAPE, frames_to_input
 from trainers.lifecycle import command_line
-from trainers.lifecycle.command_line import CommandError, setting
+from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.settings import count
 from trainers.teachers import files as teacher_files
+from trainers.teachers.files import Played
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Played):
   """Settings of a recording."""
 
-  game: str = setting("breakout", "game of ale-py, in snake case", "§4.2")
-  teacher: str = setting(
-    "", "its .npz; empty means results/teachers/GAME.npz", "ours"
-  )
-  num_frames: int = setting(
+  num_frames: int = count(
     100_000,
     "steps in all, four emulator frames each",
     "SM §3",
-    minimum=1,
     maximum=10_000_000,  # 70 GB before compression
   )
-  num_environments: int = setting(
-    8, "games side by side", "ours", minimum=1, maximum=256
-  )
-  seed: int = setting(
-    0, "of random starts and actions", minimum=0, maximum=1_000_000_000
-  )
-  actions: str = setting(
-    "drawn",
-    "drawn from the teacher's policy, which shows more of the states that it "
-    "can get into, or its most probable ones",
-    choices=("drawn", "best"),
-  )
+  num_environments: int = count(8, "games side by side", "ours", maximum=256)
 
 
 PRESETS = {

@@ -19,11 +19,8 @@ import numpy as np
 
 from data import atari
 from trainers.lifecycle import command_line, loop, run
-from trainers.lifecycle.command_line import (
-  LARGEST_RATE,
-  CommandError,
-  setting,
-)
+from trainers.lifecycle.command_line import CommandError, setting
+from trainers.lifecycle.settings import amount, count, rate, swept
 from trainers.teachers import actor
 from trainers.teachers.actor_critic import ActorCritic
 from trainers.teachers.scores import play_both_ways
@@ -47,65 +44,42 @@ _A3C = "Mnih et al. 2016"
 class Config:
   """Settings of one run; the defaults are the published ones."""
 
-  game: str = setting(
-    "breakout", "game of ale-py, in snake case", "§4.2", sweep=True
-  )
-  seed: int = setting(
+  game: str = swept("breakout", "game of ale-py, in snake case", "§4.2")
+  seed: int = amount(
     0,
     "of initial weights, games and actions",
-    minimum=0,
     maximum=20_000,  # times the stride of `actor`, in the emulator's 32 bits
     sweep=True,
   )
-  num_steps: int = setting(
-    80_000_000, "actions in all environments together", "SM §3", minimum=1
+  num_steps: int = count(
+    80_000_000, "actions in all environments together", "SM §3"
   )
-  num_threads: int = setting(16, "actor threads", _A3C, minimum=1, maximum=256)
-  num_environments: int = setting(
-    1, "games per thread", _A3C, minimum=1, maximum=256
+  num_threads: int = count(16, "actor threads", _A3C, maximum=256)
+  num_environments: int = count(1, "games per thread", _A3C, maximum=256)
+  rollout_length: int = count(
+    5, "steps per environment and update", _A3C, maximum=10_000
   )
-  rollout_length: int = setting(
-    5, "steps per environment and update", _A3C, minimum=1, maximum=10_000
+  learning_rate: float = rate(
+    7e-4, "falls linearly to zero over num_steps", _A3C
   )
-  learning_rate: float = setting(
-    7e-4,
-    "falls linearly to zero over num_steps",
-    _A3C,
-    minimum=0,
-    maximum=LARGEST_RATE,
-    sweep=True,
-  )
-  decay: float = setting(
-    0.99, "of RMSProp's mean square", _A3C, minimum=0, below=1
-  )
-  epsilon: float = setting(
-    0.1, "of RMSProp, inside the square root", _A3C, minimum=0
-  )
+  decay: float = amount(0.99, "of RMSProp's mean square", _A3C, below=1)
+  epsilon: float = amount(0.1, "of RMSProp, inside the square root", _A3C)
   clip: float = setting(
     40.0, "largest norm of an update's gradient", _A3C, above=0
   )
   reduction: str = setting(
     "sum", "of the losses of a rollout", _A3C, choices=("sum", "mean")
   )
-  discount: float = setting(0.99, "per step", _A3C, minimum=0, maximum=1)
-  entropy_weight: float = setting(
-    0.01, "of the policy's entropy", _A3C, minimum=0
-  )
-  value_weight: float = setting(
-    0.5, "of the squared error of the value", _A3C, minimum=0
-  )
-  num_score_games: int = setting(
+  discount: float = amount(0.99, "per step", _A3C, maximum=1)
+  entropy_weight: float = amount(0.01, "of the policy's entropy", _A3C)
+  value_weight: float = amount(0.5, "of the squared error of the value", _A3C)
+  num_score_games: int = amount(
     30,
     "games of the final score, sampled and greedy; 0 for none",
-    minimum=0,
     maximum=1_000,
   )
-  log_every: int = setting(
-    20_000, "steps between two rows of metrics.csv", minimum=1
-  )
-  checkpoint_every: int = setting(
-    100_000, "steps between two checkpoints", minimum=1
-  )
+  log_every: int = count(20_000, "steps between two rows of metrics.csv")
+  checkpoint_every: int = count(100_000, "steps between two checkpoints")
 
 
 _DESK = Config(

@@ -21,9 +21,10 @@ from PIL import Image, ImageDraw, ImageFont
 from data import atari
 from sobolev_tf.export import weights
 from sobolev_tf.networks.atari import frames_to_input
-from trainers.lifecycle import command_line
+from trainers.lifecycle import command_line, settings
 from trainers.lifecycle.command_line import CommandError, setting
 from trainers.teachers import files as teacher_files
+from trainers.teachers.files import Played
 
 STEPS_PER_SECOND = 60 // atari.ACTION_REPEAT
 _ZOOM = 2
@@ -32,41 +33,25 @@ _INK, _PAPER, _FADED, _FILL = "#f2f2f2", "#16181d", "#8a8f98", "#3d7fd9"
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Played):
   """Settings of a film."""
 
-  game: str = setting("breakout", "game of ale-py, in snake case", "§4.2")
-  teacher: str = setting(
-    "", "its .npz; empty means results/teachers/GAME.npz", "ours"
-  )
   students: str = setting(
     "runs/figure4_desk/final",
     "folder with the runs of trainers.distillation, searched for students",
     "ours",
   )
-  percentage: float = setting(
-    10.0,
-    "per cent of the frames that the students learnt from",
-    "§4.2",
-    above=0,
-    below=100,
+  percentage: float = settings.percentage(
+    10.0, "per cent of the frames that the students learnt from", "§4.2"
   )
   policies: str = setting(
     "", "PATH,... of the policies to film, instead of these three", "ours"
-  )
-  actions: str = setting(
-    "drawn",
-    "drawn from the policies, or their most probable ones",
-    choices=("drawn", "best"),
   )
   seconds: float = setting(
     60.0,
     "length at most; a film ends with the last game",
     minimum=0.1,
     maximum=3_600,
-  )
-  seed: int = setting(
-    0, "of the start and the drawn actions", minimum=0, maximum=1_000_000_000
   )
 
 
