@@ -19,6 +19,6 @@ folder WORKDIR "$ROOT/runs/figure2_$PRESET"
 results figure2
 source "$ROOT/scripts/setup.sh"
 
-on_every_processor python -m trainers.regression --preset="$PRESET" \
+sweep python -m trainers.regression --preset="$PRESET" \
   --function=all --num_train=20,100,10000 --method=all --workdir="$WORKDIR"
 python -m trainers.regression.report --workdir="$WORKDIR" --output="$OUTPUT"

@@ -76,9 +76,9 @@ train() {  # STAGE FLAGS
     --percentages="$PERCENTAGES" --seeds="$SEEDS" --teachers="$TEACHERS"
     --recordings="$RECORDINGS" --jacobian_gib="$JACOBIAN_GIB" "${@:2}")
   if [ "$PRESET" = paper ]; then
-    "${command[@]}" || code=$?
+    alone "${command[@]}" || code=$?
   else
-    on_every_processor "${command[@]}" || code=$?
+    sweep "${command[@]}" || code=$?
   fi
   [ "$code" -le 1 ] || exit "$code"
 }

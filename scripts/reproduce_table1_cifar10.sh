@@ -51,9 +51,9 @@ command=(python -m trainers.synthetic_gradients "${settings[@]}")
 # At the paper's size, or with several replicas, one process has the machine.
 code=0
 if [ "$PRESET" = paper ] || [ "${NUM_REPLICAS:-1}" != 1 ]; then
-  "${command[@]}" || code=$?
+  alone "${command[@]}" || code=$?
 else
-  on_every_processor "${command[@]}" || code=$?
+  sweep "${command[@]}" || code=$?
 fi
 # Code 1 means that some run's loss was not finite; the table counts it.
 [ "$code" -le 1 ] || exit "$code"

@@ -82,9 +82,9 @@ command=(python -m trainers.synthetic_gradients
 code=0
 if [ "$PRESET" = paper ] || [ "${NUM_REPLICAS:-1}" != 1 ] ||
   [[ "$METHODS$NUM_MODULES$SEEDS" != *,* ]]; then
-  "${command[@]}" || code=$?
+  alone "${command[@]}" || code=$?
 else
-  on_every_processor "${command[@]}" || code=$?
+  sweep "${command[@]}" || code=$?
 fi
 # Code 1 means that some run's loss was not finite; the table counts it.
 [ "$code" -le 1 ] || exit "$code"

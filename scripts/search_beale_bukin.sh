@@ -19,7 +19,7 @@ source "$ROOT/scripts/setup.sh"
 search() {
   local part="$1"
   shift
-  on_every_processor python -m trainers.regression --preset=desk \
+  sweep python -m trainers.regression --preset=desk \
     --num_train=20,100 --seed=0,1,2 --num_steps=30000 --method=all \
     --workdir="$WORKDIR/$part" "$@"
 }

@@ -64,25 +64,19 @@ without_notes() {
 '^[IE]0000 00:00:[0-9.]+ +[0-9]+ (port|cudart_stub|cuda_platform)\.cc' || true
 }
 
-# Starts one single-threaded process per processor with the same command. The
-# trainer's processes share the runs: each takes the next one that no other
-# has. For small networks this trains more of them in an hour than one process
-# with many threads. Ctrl-C reaches them all; each saves and stops. Returns the
-# largest of their exit codes: 1 where some run's loss was not finite.
-on_every_processor() {
-  local pids=() pid code status=0
-  for _ in $(seq "$(nproc)"); do
-    TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 OMP_NUM_THREADS=1 \
-      "$@" &
-    pids+=($!)
-  done
-  # shellcheck disable=SC2064
-  trap "kill ${pids[*]} 2>/dev/null || true" INT TERM
-  for pid in "${pids[@]}"; do
-    code=0
-    wait "$pid" || code=$?
-    [ "$code" -le "$status" ] || status="$code"
-  done
-  trap - INT TERM
-  return "$status"
+# Starts processes that share a command's runs: each takes the next one that no
+# other has. For small networks one thread per process trains more of them in an
+# hour than one process with many threads. scripts/sweep.sh says where and how
+# many; by default one per processor, here. Ctrl-C reaches them all; each saves
+# and stops. Returns the largest of their exit codes: 1 where some run's loss was
+# not finite.
+sweep() {
+  python -m trainers.lifecycle.sweep --executor="${SWEEP_EXECUTOR:-local}" \
+    ${SWEEP_PARALLEL:+--parallel="$SWEEP_PARALLEL"} -- "$@"
+}
+
+# The same for large runs, where one process has the machine unless
+# scripts/sweep.sh asks for more.
+alone() {
+  if [ -n "${SWEEP_EXECUTOR:-}" ]; then sweep "$@"; else "$@"; fi
 }

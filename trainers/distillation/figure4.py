@@ -214,7 +214,7 @@ def main(argv):
   if command.arguments["list"]:
     print("\n".join(folder for _, folder in found))
     return 0
-  return loop.run_each(found, train, describe, is_shared=True)
+  return loop.run_each(found, train, describe, command.workdir)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from trainers.lifecycle import run
+from trainers.lifecycle import run, sharing
 
 
 def next_stop(step, most, num_steps, *every):
@@ -92,7 +92,8 @@ def stop_at(this_run, objects, step, advice):
 def run_all(command, train, describe):
   """Trains every configuration of a command line, as `run_each` does."""
   runs = runs_of(command)
-  return run_each(runs, train, describe, is_shared=bool(command.swept))
+  shared_in = command.workdir if command.swept else None
+  return run_each(runs, train, describe, shared_in)
 
 
 def runs_of(command):
@@ -100,7 +101,7 @@ def runs_of(command):
   return [(one, _workdir_of(command, one)) for one in command.configs]
 
 
-def run_each(runs, train, describe, is_shared):
+def run_each(runs, train, describe, shared_in=None):
   """Trains runs, one after the other.
 
   A run whose loss is not finite is reported, and the others go on.
@@ -109,8 +110,8 @@ def run_each(runs, train, describe, is_shared):
     runs: list of (configuration, folder).
     train: function of (config, workdir) that returns a result.
     describe: function of (config, result) that returns a line to print.
-    is_shared: whether other processes may train some of them: what another
-      one works on is passed over.
+    shared_in: the folder of them all, if other processes may train some of
+      them: what another one works on is passed over.
 
   Returns:
     The exit code.
@@ -118,25 +119,35 @@ def run_each(runs, train, describe, is_shared):
   Raises:
     CommandError: a folder or a setting does not fit.
   """
-  busy = diverged = 0
-  for config, workdir in runs:
+  diverged = []
+
+  def work(config, workdir):
     try:
-      result = train(config, workdir)
-    except run.Busy:
-      if not is_shared:
-        raise
-      busy += 1
+      print(describe(config, train(config, workdir)), flush=True)
     except run.NotFinite as stop:
       print(stop, file=sys.stderr)
-      diverged += 1
-    except run.Stopped as stop:
-      print(stop, file=sys.stderr)
-      return stop.code
-    else:
-      print(describe(config, result), flush=True)
+      diverged.append(workdir)
+
+  try:
+    busy = _share(runs, work, shared_in) if shared_in else _do(runs, work)
+  except run.Stopped as stop:
+    print(stop, file=sys.stderr)
+    return stop.code
   if busy:
     print(f"{busy} run(s) are being trained by another process.")
   return 1 if diverged else 0
+
+
+def _share(runs, work, workdir):
+  run.make_folder(workdir)
+  sharing.publish(workdir, [folder for _, folder in runs])
+  return sharing.take_each(runs, work)
+
+
+def _do(runs, work):
+  for config, workdir in runs:
+    work(config, workdir)
+  return 0
 
 
 def _workdir_of(command, config):

@@ -9,6 +9,7 @@ WORKDIR/
   tensorboard/      the same numbers, and pictures, for TensorBoard
   checkpoints/      the newest three
   finished.json     the result; present once the run is complete
+  claims/           who has worked on it
 ```
 
 The same command again resumes at the step where the run stopped.
@@ -18,7 +19,6 @@ import contextlib
 import csv
 import dataclasses
 import errno
-import fcntl
 import glob
 import hashlib
 import importlib.metadata
@@ -34,7 +34,7 @@ import time
 
 import tensorflow as tf
 
-from trainers.lifecycle import checkpoints
+from trainers.lifecycle import checkpoints, claims, sharing
 from trainers.lifecycle.command_line import CommandError, full_disk
 from trainers.lifecycle.events import Events
 from trainers.lifecycle.progress import Progress
@@ -52,10 +52,6 @@ class NotFinite(Exception):
   """The loss was not finite; the weights from before that step are saved."""
 
 
-class Busy(CommandError):
-  """Another process works on this run."""
-
-
 class Run:
   """One run's folder, opened by `open_run`.
 
@@ -65,8 +61,9 @@ class Run:
     result: what `finish` was given, or None while the run is unfinished.
   """
 
-  def __init__(self, workdir, config, columns, series):
+  def __init__(self, workdir, config, columns, series, claim):
     self.workdir = workdir
+    self._claim = claim
     self.config = config
     self.result = _read_json(os.path.join(workdir, "finished.json"))
     self._columns = ("step", *((series,) if series else ()), *columns)
@@ -105,6 +102,7 @@ class Run:
 
   def save(self, objects, step):
     """Saves a checkpoint of `objects` at `step`."""
+    self._claim.check()
     with open(self._metrics_path, "a", encoding="utf-8") as file:
       os.fsync(file.fileno())
     notes = {"metrics": _fingerprint(self._read_bytes())}
@@ -118,6 +116,7 @@ class Run:
       values: dict from a column to a number.
       series: which curve this is, if the run logs several side by side.
     """
+    self._claim.check()
     row = {"step": step, **values}
     if self._series:
       row[self._series] = series
@@ -180,6 +179,7 @@ class Run:
     Args:
       result: dict of the final numbers; a list has one entry per series.
     """
+    self._claim.check()
     self._events.result(result)
     self.result = result
     _write_json(os.path.join(self.workdir, "finished.json"), result)
@@ -271,20 +271,15 @@ def open_run(workdir, config, columns, series=None):
   Raises:
     CommandError: the path is not a folder that can be written, or it holds a
       run with other settings.
-    Busy: another process works on it.
+    claims.Busy: another process works on it.
   """
   workdir = os.path.abspath(workdir)
   make_folder(workdir)
-  with open(os.path.join(workdir, "run.lock"), "w", encoding="utf-8") as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      raise Busy(
-        f"another process works in {workdir}; wait for it, or name another "
-        "--workdir."
-      ) from error
-    _claim(workdir, config)
-    run = Run(workdir, config, columns, series)
+  # What is finished is only read.
+  is_finished = sharing.is_finished(workdir)
+  with _nobody() if is_finished else claims.hold(workdir) as claim:
+    _agree(workdir, config)
+    run = Run(workdir, config, columns, series, claim)
     kept = [signal.SIGTERM, signal.SIGINT]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup leaves it
       kept.append(signal.SIGHUP)
@@ -324,7 +319,13 @@ def make_folder(path, flag="workdir"):
     ) from error
 
 
-def _claim(workdir, config):
+@contextlib.contextmanager
+def _nobody():
+  """In the place of a claim, where nothing will be written."""
+  yield None
+
+
+def _agree(workdir, config):
   """Writes the settings into a new folder, or compares them with an old one."""
   path = os.path.join(workdir, "config.json")
   wanted = json.loads(json.dumps(dataclasses.asdict(config)))
