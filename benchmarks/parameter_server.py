@@ -49,8 +49,23 @@ def build_config(workers, width):
 class Bench:
   """A cluster of processes whose chief is this one."""
 
-  def __init__(self, workers, servers, width):
-    """Starts the servers and workers, and connects."""
+  def __init__(
+    self,
+    workers,
+    servers,
+    width,
+    build_members=local_cluster.build_members,
+    bind="loopback",
+  ):
+    """Starts the servers and workers, and connects.
+
+    Args:
+      workers: number of workers.
+      servers: number of parameter servers.
+      width: of the networks.
+      build_members: as `local_cluster.build_members`.
+      bind: who reaches this process's port, as `cluster.FLAGS` has it.
+    """
     self.config = build_config(workers, width)
     settings = trainer.shared_settings("synthetic_gradients", self.config)
     self.data = table1_config.build_data(self.config)
@@ -62,12 +77,12 @@ class Bench:
       f"--batch_size={self.config.batch_size}",
       f"--workdir={self._folder.name}",
     ]
-    *self._members, chief = local_cluster.build_members(
+    *self._members, chief = build_members(
       workers, servers, 0, arguments, self._folder.name
     )
     for member in self._members:
       member.start()
-    flags = {"role": "", "bind": "loopback"}
+    flags = {"role": "", "bind": bind}
     members = cluster.read(flags, chief.environment)
     cluster.wait_for(members.others(), print, 120)
     strategy = cluster.connect(members)
@@ -85,17 +100,22 @@ class Bench:
       member.stop(15, 5)
     self._folder.cleanup()
 
-  def time_rounds(self, updates, rounds):
+  def time_rounds(self, updates, rounds, warm=_WARM):
     """Trains for a while.
+
+    Args:
+      updates: "sync" or "async".
+      rounds: how many are timed.
+      warm: how many go before them.
 
     Returns:
       dict with the seconds, bytes and seconds of a core of one share.
     """
     learner = self.learners[updates]
     learner.push()
-    learner.train(0, _WARM, _wait)
+    learner.train(0, warm, _wait)
     start, sent, used = time.perf_counter(), _loopback_bytes(), self._cores()
-    learner.train(_WARM, _WARM + rounds, _wait)
+    learner.train(warm, warm + rounds, _wait)
     shares = rounds * self.config.num_replicas
     return {
       "seconds": (time.perf_counter() - start) / shares,
@@ -146,6 +166,11 @@ class Bench:
     for name in ("draw", "read"):
       times[name] -= times["schedule"]
     return {name: value / 1e3 for name, value in times.items()}
+
+  def sizes(self):
+    """Bytes of each variable that a share reads."""
+    network = self.learners["sync"].model.network
+    return [v.shape.num_elements() * v.dtype.size for v in network.variables]
 
   def traffic(self):
     """Bytes that a share has to read, and to write, by its variables."""

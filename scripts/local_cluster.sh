@@ -4,8 +4,9 @@
 #
 #   ./scripts/local_cluster.sh [--workers=N] [--ps=N] [--port=N] -- FLAG ...
 #
-# By default there are 2 workers, 1 server, and free ports; --port=N takes N and
-# those after it. FLAGs go to trainers.parameter_server, such as --preset=smoke
+# By default there are 2 workers, 1 server, and a network of their own where the
+# system allows it; --port=N takes N and those after it on this machine's
+# loopback. FLAGs go to trainers.parameter_server, such as --preset=smoke
 # --dataset=digits --method=sobolev --workdir=DIR; all of them:
 # python -m trainers.parameter_server --help
 #

@@ -9,7 +9,7 @@
 #
 # SCRIPT is one of reproduce_figure2, reproduce_figure4, reproduce_table1_cifar10,
 # reproduce_table1_imagenet and search_beale_bukin; its variables are given
-# before the command, such as PRESET=smoke. By default there is a process per
+# before the command, as without this one. By default there is a process per
 # processor here, or 8 tasks under Slurm, which read the repository and WORKDIR
 # from a shared file system; what a task gets is said in Slurm's own variables,
 # such as SBATCH_TIMELIMIT=2:00:00 and SBATCH_PARTITION. --table shows how far
@@ -26,15 +26,15 @@ unset CALLED_BY_SCRIPT
 [ $# -gt 0 ] || fail "name a script, or --table=DIR; --help says more."
 case "$1" in
   --table=?*)
-    folder TABLE "${1#--table=}"
+    folder table "${1#--table=}"
     source "$ROOT/scripts/setup.sh"
-    exec python -m trainers.lifecycle.sweep --table="$TABLE"
+    exec python -m trainers.lifecycle.sweep --table="$table"
     ;;
   -*) fail "the first word is $1; name a script, or --table=DIR." ;;
 esac
 name="$(basename "$1" .sh)"
 swept() { # the scripts that share runs
-  grep -lE '^ *(sweep|alone) ' "$ROOT"/scripts/*.sh | xargs -n 1 basename -s .sh
+  (cd "$ROOT/scripts" && grep -lE '^ *(sweep|alone) ' -- *.sh | sed 's/\.sh$//')
 }
 readarray -t known < <(swept)
 is_among "$name" "${known[@]}" ||

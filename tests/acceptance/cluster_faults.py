@@ -36,7 +36,7 @@ _CHECKPOINT_EVERY = 100
 _NUM_TEST = 500
 _MOST_SILENCE = 60.0  # seconds
 _PLAIN = "plain"  # runs without faults are called plain_N
-_TRAINING = (
+TRAINING = (
   "--preset=smoke",
   "--dataset=digits",
   "--method=sobolev",
@@ -177,7 +177,7 @@ def recover(fault, workdir, training):
       run.wait_for(lambda: run.last_step() > step, "news")
       news = run.now
     code = run.finish()
-  return _outcome(run, code, hit, step, news)
+  return outcome(run, code, hit, step, news)
 
 
 def port_in_use(workdir, training):
@@ -187,7 +187,7 @@ def port_in_use(workdir, training):
     taken.listen()
     port = taken.getsockname()[1]
     with Watched(workdir, training, [f"--port={port - 1}"]) as run:
-      return _outcome(run, run.finish())
+      return outcome(run, run.finish())
 
 
 def disk_full(workdir, training):
@@ -206,10 +206,10 @@ def disk_full(workdir, training):
         with contextlib.suppress(OSError):  # full
           while True:
             file.write(bytes(4096))
-      first = _outcome(run, run.finish())
+      first = outcome(run, run.finish())
     os.remove(ballast)
     with Watched(workdir, training) as run:
-      second = _outcome(run, run.finish())
+      second = outcome(run, run.finish())
     return dataclasses.replace(
       second,
       words=f"code {first.code}: {first.words}",
@@ -233,14 +233,25 @@ def other_settings(workdir, training):
 def _otherwise(workdir, training, argument):
   os.makedirs(os.path.join(workdir, "logs"))
   with Watched(workdir, training, odd=argument) as run:
-    return _outcome(run, run.finish())
+    return outcome(run, run.finish())
 
 
 MISTAKES = (port_in_use, wrong_arguments, other_settings)
 
 
-def _outcome(run, code, hit=None, step=0, news=None):
-  """Gathers what the words and files of a run that has ended say."""
+def outcome(run, code, hit=None, step=0, news=None):
+  """Gathers what the words and files of a run that has ended say.
+
+  Args:
+    run: a `Watched`.
+    code: its exit code.
+    hit: when a fault happened, in seconds of its clock; None without one.
+    step: that it had reached then.
+    news: when it got further.
+
+  Returns:
+    An `Outcome`.
+  """
   times = [0.0, *(seconds for seconds, _ in run.words), run.now]
   lines = [line for _, line in run.words]
   resumed = [line for line in lines if "Resuming at step" in line]
@@ -375,7 +386,7 @@ def main():
   parser.add_argument("--plain_runs", type=int, default=3)
   parser.add_argument("flags", nargs="*", help="after --: of the trainer")
   given = parser.parse_args()
-  training = [*_TRAINING, *given.flags]
+  training = [*TRAINING, *given.flags]
   names = [
     *(f"{_PLAIN}_{number}" for number in range(given.plain_runs)),
     *(scenario.__name__ for scenario in (*RECOVERING, disk_full, *MISTAKES)),

@@ -28,7 +28,7 @@ command_line.run_main(main)
 class Watched:
   """A cluster under the supervisor, its words and processes."""
 
-  def __init__(self, workdir, training, own=(), odd=None):
+  def __init__(self, workdir, training, own=(), odd=None, supervisor=None):
     """Starts it.
 
     Args:
@@ -36,11 +36,12 @@ class Watched:
       training: flags of the trainer.
       own: flags of the supervisor.
       odd: a flag that worker 1 alone is given.
+      supervisor: words after the interpreter that start another one.
     """
     self.workdir = workdir
     self.words = []  # (seconds, line)
     self.start = time.monotonic()
-    supervisor = [
+    supervisor = supervisor or [
       "-m",
       "trainers.parameter_server.local_cluster",
       "--workers=2",

@@ -280,6 +280,24 @@ def test_no_other_preset_writes_where_desk_has_its_results(
       assert_one_sentence(result, "among what the desk preset made")
 
 
+def test_a_sweep_tells_the_script_where_its_processes_run(trial, checkout):
+  words = ("--executor=slurm", "--parallel=3")
+  noted = trial("sweep.sh", "reproduce_figure2", *words, PRESET="smoke")
+  start = noted.index("trainers.lifecycle.sweep")
+  assert noted[start + 1 : start + 4] == [*words, "--"]
+  assert "trainers.regression" in noted[start:]
+  copy = checkout / "scripts" / "sweep.sh"
+  for wrong, phrase in (
+    (["reproduce_theory"], "shares no runs; use reproduce_figure2, "),
+    (["reproduce_figure2", "--executor=cloud"], "--executor=cloud"),
+    (["reproduce_figure2", "--parallel=x"], "parallel is x"),
+    ([], "name a script"),
+  ):
+    assert_one_sentence(call(copy, "/", *wrong), phrase)
+  misspelt = call(copy, "/", "reproduce_figure2", PRESETS="smoke")
+  assert_one_sentence(misspelt, "PRESETS is set")
+
+
 def test_the_first_line_says_what_table_1_is_trained_on(checkout):
   for name, given, words in (
     ("cifar10", {}, "On CIFAR-10"),

@@ -14,6 +14,7 @@ import typing
 import tensorflow as tf
 
 from trainers.lifecycle.command_line import CommandError, setting
+from trainers.parameter_server import sockets
 
 ROLES = ("chief", "worker", "ps")
 _PROBE_SECONDS = 2.0
@@ -192,6 +193,7 @@ def serve(cluster):
       f"({_first_line(error)}); choose another port."
     ) from error
   close(cluster)
+  _limit_silence(cluster)
   return server
 
 
@@ -229,38 +231,12 @@ def close(cluster):
     )
     return
   try:
-    sockets = listening_sockets(port)
-    for listening in sockets:
-      listening.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
+    sockets.bind_to_loopback(port)
   except (OSError, AttributeError) as error:
     raise CommandError(
       f"port {port} cannot be kept to this machine ({error}); this needs Linux "
       "5.7 or newer. --bind=any opens it to the network."
     ) from error
-  for listening in sockets:
-    listening.close()
-
-
-def listening_sockets(port):
-  """This process's sockets that listen on a port, as duplicates."""
-  found = []
-  for name in os.listdir("/proc/self/fd"):
-    try:
-      candidate = socket.socket(fileno=os.dup(int(name)))
-    except OSError:  # no socket
-      continue
-    is_internet = candidate.family in (socket.AF_INET, socket.AF_INET6)
-    if (
-      is_internet
-      and candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-      and candidate.getsockname()[1] == port
-    ):
-      found.append(candidate)
-    else:
-      candidate.close()
-  if not found:
-    raise OSError(f"nothing listens on port {port}")
-  return found
 
 
 def is_reachable(address):
@@ -320,7 +296,18 @@ def connect(cluster):
   )
   strategy = tf.distribute.ParameterServerStrategy(resolver)
   close(cluster)
+  _limit_silence(cluster)
   return strategy
+
+
+def _limit_silence(cluster):
+  """Notices members that vanish without a word, as on a cable that is cut."""
+  ports = {
+    int(address.rpartition(":")[2])
+    for addresses in cluster.jobs.values()
+    for address in addresses
+  }
+  sockets.keep_limiting_silence(ports)
 
 
 def _fail_fast():

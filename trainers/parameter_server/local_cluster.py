@@ -4,9 +4,13 @@ r"""A parameter-server run with all its members on this machine.
         --method=sobolev --preset=smoke
 
 What follows -- goes to trainers.parameter_server. Every member is a process of
-its own with free ports on loopback and a log in WORKDIR/logs. A member that
-dies is restarted, Ctrl-C saves and stops them all, and they end by themselves
-when this process is killed.
+its own with a log in WORKDIR/logs. A member that dies is restarted, Ctrl-C
+saves and stops them all, and they end by themselves when this process is
+killed.
+
+Where the system allows it, the members have a network of their own, so that
+nobody else reaches their ports. --port=N takes the ports N, N + 1, ... of this
+machine's loopback instead.
 """
 
 import collections
@@ -25,6 +29,7 @@ from absl import flags
 
 from trainers.lifecycle import command_line, exit_codes
 from trainers.lifecycle.command_line import CommandError
+from trainers.parameter_server import private_network
 
 _TRAINER = "trainers.parameter_server"
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
@@ -42,14 +47,23 @@ _AT_ONCE = 120.0
 class Member:
   """One process of the cluster, restarted as often as necessary."""
 
-  def __init__(self, role, index, arguments, environment, folder):
-    """Describes it; `start` starts it."""
+  def __init__(self, role, index, arguments, environment, folder, launcher=()):
+    """Describes it; `start` starts it.
+
+    Args:
+      role: "chief", "worker" or "ps".
+      index: its place among those of the same role.
+      arguments: of trainers.parameter_server.
+      environment: dict of its variables.
+      folder: of its log.
+      launcher: words before the interpreter, a program that becomes it.
+    """
     self.role = role
     self.name = role if role == "chief" else f"{role}_{index}"
     self.log = os.path.join(folder, f"{self.name}.log")
     self.starts = 0
     self.started = 0.0
-    self.arguments = list(arguments)
+    self.arguments, self.launcher = list(arguments), launcher
     self.environment = environment
     self.process = None
 
@@ -59,7 +73,7 @@ class Member:
     self.started = time.monotonic()
     with open(self.log, "ab") as log:
       self.process = subprocess.Popen(
-        [sys.executable, "-m", _TRAINER, *self.arguments],
+        [*self.launcher, sys.executable, "-m", _TRAINER, *self.arguments],
         env=self.environment,
         stdin=subprocess.PIPE,
         stdout=log,
@@ -222,7 +236,7 @@ class _Follower:
 
 
 def build_members(num_workers, num_servers, first_port, arguments, folder):
-  """The members of a cluster on this machine.
+  """The members of a cluster on this machine's loopback.
 
   Args:
     num_workers: number of workers.
@@ -230,6 +244,9 @@ def build_members(num_workers, num_servers, first_port, arguments, folder):
     first_port: the chief's port, the others follow; 0 takes free ones.
     arguments: of trainers.parameter_server.
     folder: of the logs.
+
+  Returns:
+    List of `Member`; the chief is the last one.
   """
   counts = {"chief": 1, "ps": num_servers, "worker": num_workers}
   total = sum(counts.values())
@@ -241,10 +258,26 @@ def build_members(num_workers, num_servers, first_port, arguments, folder):
     role: [f"127.0.0.1:{next(ports)}" for _ in range(count)]
     for role, count in counts.items()
   }
+  return members_at(jobs, arguments, folder)
+
+
+def members_at(jobs, arguments, folder, launcher=lambda role, index: ()):
+  """The members of a cluster whose addresses are known.
+
+  Args:
+    jobs: dict from a role to its addresses, HOST:PORT.
+    arguments: of trainers.parameter_server.
+    folder: of the logs.
+    launcher: function of a member's role and index that returns the words
+      before its interpreter.
+
+  Returns:
+    List of `Member`; the chief is the last one.
+  """
   num_gpus = len(glob.glob("/dev/nvidia[0-9]*"))
   members = []
   for role in ("ps", "worker", "chief"):
-    for index in range(counts[role]):
+    for index in range(len(jobs[role])):
       task = {"type": role, "index": index}
       # One GPU for each worker: they would take each other's memory.
       has_gpu = role == "worker" and num_gpus
@@ -257,7 +290,12 @@ def build_members(num_workers, num_servers, first_port, arguments, folder):
       }
       members.append(
         Member(
-          role, index, [*arguments, "--lifeline=true"], environment, folder
+          role,
+          index,
+          [*arguments, "--lifeline=true"],
+          environment,
+          folder,
+          launcher(role, index),
         )
       )
   return members
@@ -282,7 +320,7 @@ def main(argv):
     own, arguments = argv[:place], argv[place + 1 :]
   if {"--help", "-h"} & set(own[1:]):
     print(__doc__)
-    print("--workers=N, --ps=N; --port=N for N and the ports after it.")
+    print("--workers=N, --ps=N; --port=N, as above.")
     return 0
   numbers = _read_flags(own)
   workdir = _workdir_of(arguments)
@@ -297,6 +335,8 @@ def main(argv):
       f"--workdir {workdir} cannot be written ({error.strerror}); name another "
       "folder."
     ) from error
+  if not numbers["port"]:
+    _leave_network()
   members = build_members(
     numbers["workers"], numbers["ps"], numbers["port"], arguments, folder
   )
@@ -305,6 +345,17 @@ def main(argv):
     f"are in {folder}."
   )
   return Supervisor(members).run()
+
+
+def _leave_network():
+  try:
+    private_network.enter()
+  except OSError as error:
+    _say(
+      f"This system gives no network of its own ({error.strerror}): for some "
+      "milliseconds after its start a member's port can be reached from "
+      "outside."
+    )
 
 
 def _read_flags(argv):
