@@ -7,11 +7,11 @@ import typing
 import keras
 import tensorflow as tf
 
+from sobolev_tf.derivatives.arguments import check_whole
 from sobolev_tf.labels import incoming
 from sobolev_tf.training import full_batch
 from sobolev_tf.training.known_metrics import EveryOrderHasLabels
 from sobolev_tf.training.objective_model import ObjectiveModel
-from sobolev_tf.training.scaled_model import check_count
 from sobolev_tf.training.scaling import warn_of_rounding
 
 
@@ -109,9 +109,9 @@ class SobolevModel(ObjectiveModel):
       ValueError: an argument is out of its range, or the network computes in
         half precision, in which derivatives and their units overflow.
     """
-    check_count("order", order)
+    check_whole("order", order, 1)
     if num_projections is not None:
-      check_count("num_projections", num_projections)
+      check_whole("num_projections", num_projections, 1)
     if not isinstance(seed, numbers.Integral):
       raise ValueError(f"seed must be a whole number, but it is {seed!r}.")
     super().__init__(network, order, num_projections, scaling, seed, **kwargs)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from sobolev_tf.derivatives.arguments import as_seed, as_shape
+
 
 def random_directions(
   shape: Sequence[int] | tf.Tensor,
@@ -26,12 +28,12 @@ def random_directions(
 
   Returns:
     Tensor of the given shape; the Euclidean norm over all non-batch axes is 1.
+
+  Raises:
+    ValueError: the shape or the seed is none.
   """
-  shape = tf.convert_to_tensor(shape, tf.int32)
-  seed = tf.convert_to_tensor(seed)
-  if seed.shape.rank == 0:
-    seed = tf.stack([seed, tf.zeros_like(seed)])
-  normal = tf.random.stateless_normal(shape, seed, dtype=dtype)
+  shape = as_shape(shape)
+  normal = tf.random.stateless_normal(shape, as_seed(seed), dtype=dtype)
   flat = tf.reshape(normal, [shape[0], -1])  # [B, M]
   norm = tf.norm(flat, axis=1, keepdims=True)  # [B, 1]
   # An all-zero draw has probability about 0; it must still not become NaN.

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sobolev_tf.derivatives.arguments import check_function
+
 
 class FiniteDifferences(typing.NamedTuple):
   """What `finite_differences` found; `np.asarray` of it is the derivative.
@@ -62,6 +64,7 @@ def finite_differences(
     ValueError: x, step, directions or what f returns does not fit, or f
       returns another shape at each call.
   """
+  check_function(f)
   x = as_points(x)
   evaluations = 0
   while True:
@@ -118,6 +121,7 @@ def evaluate(
     ValueError: f returns something else than numbers, the wrong batch, or
       another shape than before.
   """
+  check_function(f)
   try:
     if batched:
       value = np.asarray(f(np.array(x)))
@@ -160,13 +164,12 @@ def _steps(x, step):
   """Positive steps shaped as x."""
   if step is None:
     return np.cbrt(np.finfo(x.dtype).eps) * component_scales(x)
-  step = np.asarray(step, x.dtype)
   try:
-    step = np.broadcast_to(step, x.shape)
-  except ValueError as error:
+    step = np.broadcast_to(np.asarray(step, x.dtype), x.shape)
+  except (ValueError, TypeError) as error:
     raise ValueError(
       f"step must be a number or broadcast to x of shape {x.shape}, but it "
-      f"has shape {step.shape}."
+      f"is of type {type(step).__name__} and shape {np.shape(step)}."
     ) from error
   if not (np.isfinite(step).all() and (step > 0).all()):
     raise ValueError("step must be positive and finite everywhere.")

@@ -13,4 +13,9 @@ def as_input(x):
     )
   if x.shape.rank == 0:
     raise ValueError("x must have a batch axis, but it is a scalar.")
+  if x.shape.as_list() == [0]:
+    raise ValueError(
+      "x holds nothing, not even the shape of an example; give an array "
+      "[B, *in]."
+    )
   return x

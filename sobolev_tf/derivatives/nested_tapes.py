@@ -5,10 +5,9 @@
 differentiated, w.r.t. parameters too: that is what Sobolev training needs.
 """
 
-import numbers
-
 import tensorflow as tf
 
+from sobolev_tf.derivatives.arguments import check_function, check_whole
 from sobolev_tf.derivatives.inputs import as_input
 from sobolev_tf.derivatives.taylor import forward_jacobian
 
@@ -53,10 +52,8 @@ def derivatives(f, x, order=1, mode="auto"):
       mode, or f(x) does not depend on x through differentiable operations, or
       has another batch size than x.
   """
-  if not isinstance(order, numbers.Integral) or order < 0:
-    raise ValueError(
-      f"order must be a whole number of at least 0, but it is {order!r}."
-    )
+  check_function(f)
+  check_whole("order", order, 0)
   if mode not in MODES:
     raise ValueError(
       f"mode must be one of {', '.join(MODES)}, but it is {mode!r}."
@@ -95,6 +92,7 @@ def projected_derivatives(f, x, directions):
   Raises:
     ValueError: as in `derivatives`, or a direction has the wrong shape.
   """
+  check_function(f)
   x = as_input(x)
   directions = [tf.convert_to_tensor(v) for v in directions]
   if x.shape.rank > 1:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from sobolev_tf.derivatives.arguments import check_real
 from sobolev_tf.derivatives.nested_tapes import derivatives
 
 
@@ -32,7 +33,7 @@ def sobolev_norm(
   Raises:
     ValueError: p is below 1, or as in `derivatives`.
   """
-  _check_exponent(p)
+  check_real("p", p, least=1)
   return _norm(derivatives(f, x, order), p)
 
 
@@ -44,7 +45,7 @@ def sobolev_distance(
   Raises:
     ValueError: f(x) and g(x) differ in shape or dtype, or as in `sobolev_norm`.
   """
-  _check_exponent(p)
+  check_real("p", p, least=1)
   first, second = derivatives(f, x, order), derivatives(g, x, order)
   if (
     not first[0].shape.is_compatible_with(second[0].shape)
@@ -66,8 +67,3 @@ def _norm(terms, p):
     tf.reduce_sum(m**p) / tf.cast(tf.shape(m)[0], m.dtype) for m in magnitudes
   ]
   return tf.add_n(powers) ** (1 / p)
-
-
-def _check_exponent(p):
-  if not p >= 1:
-    raise ValueError(f"p must be 1 or more for a norm, but it is {p}.")

@@ -12,6 +12,7 @@ import typing
 
 import tensorflow as tf
 
+from sobolev_tf.derivatives.arguments import check_function, check_whole
 from sobolev_tf.derivatives.inputs import as_input
 from sobolev_tf.derivatives.line_tapes import (
   derivatives_along_line,
@@ -62,6 +63,7 @@ def jet(f, x, direction, order, *, explain=False):
     ValueError: an argument does not fit, or f(x) does not depend on x through
       differentiable operations.
   """
+  check_function(f)
   x, direction, stacked = _check_arguments(x, direction, order)
   seeds = tf.experimental.numpy.moveaxis(direction, 1, 0)  # [P, B, *in]
   log = []
@@ -96,6 +98,7 @@ def laplacian(f, x):
   Raises:
     ValueError: as in `jet`.
   """
+  check_function(f)
   x = as_input(x)
   (output,) = push(f, x, basis(x), 2, collapsed=True)
   _check_dependence(output, x)
@@ -115,6 +118,7 @@ def divergence(f, x):
   Raises:
     ValueError: as in `jet`, or f(x) is not shaped as x.
   """
+  check_function(f)
   x = as_input(x)
   (output,) = push(f, x, basis(x), 1)
   _check_dependence(output, x)
@@ -219,8 +223,7 @@ def basis(x):
 
 def _check_arguments(x, direction, order):
   """x, the directions as `[B, P, *in]`, and whether they came so."""
-  if order < 1:
-    raise ValueError(f"order must be 1 or more, but it is {order}.")
+  check_whole("order", order, 1)
   x = as_input(x)
   direction = tf.cast(direction, x.dtype)
   stacked = direction.shape.rank == x.shape.rank + 1

@@ -7,11 +7,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
+from sobolev_tf.derivatives.arguments import (
+  check_function,
+  check_real,
+  check_whole,
+)
 from sobolev_tf.derivatives.finite_differences import (
   as_points,
   evaluate,
   finite_differences,
 )
+from sobolev_tf.derivatives.inputs import as_input
 from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.labels.neighbourhoods import fit_locally, nearest_neighbours
 
@@ -38,13 +44,16 @@ def targets_from_function(
   Raises:
     ValueError: as in `derivatives`, or batch_size is below 1, or x is empty.
   """
-  if batch_size < 1:
-    raise ValueError(f"batch_size must be 1 or more, but it is {batch_size}.")
+  # Here and not within `label`: tracing would wrap their sentences up.
+  check_function(f)
+  check_whole("order", order, 0)
+  check_whole("batch_size", batch_size, 1)
   x = np.asarray(x)
   if x.ndim == 0 or len(x) == 0:
     raise ValueError(
       f"x must hold at least one point, [N, *in], but it has shape {x.shape}."
     )
+  as_input(x[:1])
 
   @tf.function(reduce_retracing=True)
   def label(points):
@@ -147,10 +156,7 @@ def targets_from_neighbours(
       f"y must hold a number, or an array of them, per point, [{len(x)}, "
       f"*out], but it has shape {y.shape} and dtype {y.dtype}."
     )
-  if not largest_error > 0:
-    raise ValueError(
-      f"largest_error must be positive, but it is {largest_error}."
-    )
+  check_real("largest_error", largest_error, above=0)
   if y.dtype not in (np.float32, np.float64):
     y = y.astype(np.float64)
   if np.isinf(y).any():
@@ -182,6 +188,8 @@ def targets_from_neighbours(
 
 def _neighbourhood(points, inputs, count, degree):
   """How many neighbours a fit uses, and its degree."""
+  if count is not None:
+    check_whole("num_neighbours", count, 1)
   if degree not in (None, 1, 2):
     raise ValueError(f"degree must be 1, 2 or None, but it is {degree}.")
   available = points - 1

@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 
+from sobolev_tf.derivatives.arguments import check_real, check_whole
 from sobolev_tf.training import keras_internals, minimisers
 from sobolev_tf.training.resident_loss import ResidentLoss
 
@@ -111,17 +112,14 @@ def _check(model, method, updates, updates_per_epoch, batch_size, l2):
     ("updates_per_epoch", updates_per_epoch),
     ("batch_size", batch_size),
   ):
-    if number is not None and (number != int(number) or number < 1):
-      raise ValueError(
-        f"{name} must be a whole number of at least 1, but it is {number}."
-      )
+    if number is not None:
+      check_whole(name, number, 1)
   if batch_size is not None and method != "adam":
     raise ValueError(
       f"method={method!r} needs all examples at every update; leave "
       'batch_size out, or take method="adam".'
     )
-  if not (math.isfinite(l2) and l2 >= 0):
-    raise ValueError(f"l2 must be finite and at least 0, but it is {l2}.")
+  check_real("l2", l2, least=0, most=1e30)
   replicas = model.distribute_strategy.num_replicas_in_sync
   if replicas > 1:
     raise ValueError(

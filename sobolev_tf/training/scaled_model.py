@@ -1,6 +1,5 @@
 """A network in the user's units: data in, predictions out."""
 
-import numbers
 import typing
 import warnings
 
@@ -8,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sobolev_tf.derivatives.arguments import check_whole
 from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.labels import incoming
 from sobolev_tf.labels.matching import (
@@ -171,7 +171,7 @@ class ScaledModel(NetworkModel):
       dy `[N, *out, *in]`, d2y `[N, *out, *in, *in]`, with the output axes that
       the network has.
     """
-    check_count("batch_size", batch_size)
+    check_whole("batch_size", batch_size, 1)
     self._require_scaling()
     x = x if hasattr(x, "shape") else np.asarray(x)
     x, _ = self.receive(x, may_be_empty=True)
@@ -206,7 +206,7 @@ class ScaledModel(NetworkModel):
     Returns:
       Array `[N, *out, *in, ...]` with `*in` repeated `order` times.
     """
-    check_count("order", order)
+    check_whole("order", order, 1)
     if order > self.order:
       raise ValueError(
         f"order is {order}, but this model has derivatives up to order "
@@ -298,18 +298,6 @@ class ScaledModel(NetworkModel):
         f"scaling={self.scaling.kind!r} has not been fitted to data; call "
         "adapt(x, (y, dy)) or fit first."
       )
-
-
-def check_count(name: str, count: typing.Any) -> None:
-  """Refuses what is not a whole number of at least 1.
-
-  Raises:
-    ValueError: it is not one.
-  """
-  if not isinstance(count, numbers.Integral) or count < 1:
-    raise ValueError(
-      f"{name} must be a whole number of at least 1, but it is {count!r}."
-    )
 
 
 def _of_each_order(labels, value_shape, input_shape):

@@ -61,7 +61,7 @@ def test_functions_of_equal_values_can_be_far_apart_in_order_one():
 
 
 def test_unusable_arguments_are_refused():
-  with pytest.raises(ValueError, match="p must be 1 or more"):
+  with pytest.raises(ValueError, match="p must be a number at least 1"):
     sobolev_norm(tf.sin, _GRID, 1, p=0.5)
   with pytest.raises(ValueError, match="match exactly"):
     sobolev_distance(tf.sin, lambda x: x[:, tf.newaxis], _GRID)

@@ -277,7 +277,7 @@ def test_projections_train_with_every_method():
     ({"method": "bfgs"}, "method must be one of 'adam', 'lbfgs'"),
     ({"updates": 0}, "updates must be a whole number"),
     ({"batch_size": 4, "method": "lbfgs"}, "needs all examples"),
-    ({"l2": -1.0}, "l2 must be finite"),
+    ({"l2": -1.0}, "l2 must be a number at least 0"),
   ],
 )
 def test_wrong_arguments_are_refused_in_one_sentence(kwargs, message):
