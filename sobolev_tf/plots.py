@@ -4,12 +4,21 @@ Every function returns a `matplotlib.figure.Figure`; `figure.savefig("x.png")`
 writes it. None of them touches pyplot's state.
 """
 
+import typing
+
 import numpy as np
+
+if typing.TYPE_CHECKING:
+  from matplotlib.figure import Figure
+
+  from sobolev_tf.model import SobolevModel
 
 _DOT = {"s": 12, "alpha": 0.6, "linewidths": 0}
 
 
-def goodness_of_fit(model, x, y):
+def goodness_of_fit(
+  model: "SobolevModel", x: np.ndarray, y: typing.Any
+) -> "Figure":
   """Predictions against labels, of the value and of each partial.
 
   Args:
@@ -41,7 +50,13 @@ def goodness_of_fit(model, x, y):
   return figure
 
 
-def sensitivity_profiles(model, x, limits, points=60, slopes=7):
+def sensitivity_profiles(
+  model: "SobolevModel",
+  x: np.ndarray,
+  limits: typing.Sequence,
+  points: int = 60,
+  slopes: int = 7,
+) -> "Figure":
   """The value along each input, the others held at x, with its slopes.
 
   Args:
@@ -72,7 +87,13 @@ def sensitivity_profiles(model, x, limits, points=60, slopes=7):
   return figure
 
 
-def surface(model, limits, train_x=None, points=60, arrows=15):
+def surface(
+  model: "SobolevModel",
+  limits: typing.Sequence,
+  train_x: np.ndarray | None = None,
+  points: int = 60,
+  arrows: int = 15,
+) -> "Figure":
   """The value as colours and its gradient as arrows, for two inputs.
 
   Args:
@@ -97,7 +118,9 @@ def surface(model, limits, train_x=None, points=60, arrows=15):
   return figure
 
 
-def residuals_by_distance(model, train_x, x, y):
+def residuals_by_distance(
+  model: "SobolevModel", train_x: np.ndarray, x: np.ndarray, y: typing.Any
+) -> "Figure":
   """Errors of values against the distance to the nearest training point.
 
   Args:

@@ -1,4 +1,8 @@
-"""Every public function of the package says what it takes and returns."""
+"""Every public function of the package says what it takes and returns.
+
+Ruff's ANN201 sees to the returns. Its rules for arguments ask for private
+functions as well, so they are checked here.
+"""
 
 import ast
 import pathlib
@@ -9,32 +13,10 @@ _PACKAGE = pathlib.Path(__file__).parents[1] / "sobolev_tf"
 _PUBLIC = ("__init__", "__call__")
 # Still to be annotated; the list only shrinks.
 _NOT_YET = {
-  "derivatives/dense_networks.py",
-  "derivatives/inputs.py",
-  "derivatives/line_tapes.py",
-  "derivatives/nested_tapes.py",
-  "derivatives/programs.py",
-  "derivatives/series.py",
-  "derivatives/series_functions.py",
-  "derivatives/taylor.py",
-  "derivatives/taylor_rules/gradients.py",
-  "derivatives/taylor_rules/registry.py",
-  "export/archives.py",
-  "plots.py",
   "surrogate/fit.py",
   "surrogate/model.py",
   "surrogate/report.py",
   "surrogate/trials.py",
-  "training/full_batch.py",
-  "training/lbfgs.py",
-  "training/levenberg_marquardt.py",
-  "training/minimisers.py",
-  "training/objective.py",
-  "training/optimizers.py",
-  "training/resident_loss.py",
-  "training/terms.py",
-  "training/twins.py",
-  "training/updates.py",
 }
 
 

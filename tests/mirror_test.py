@@ -19,6 +19,7 @@ EXERCISED_BY = {
   "sobolev_tf/labels/kinds.py": "sobolev_tf/labels/directional_test.py",
   "sobolev_tf/labels/noise.py": "sobolev_tf/labels/checks_test.py",
   "sobolev_tf/labels/scattered.py": "sobolev_tf/labels/checks_test.py",
+  "sobolev_tf/labels/verdicts.py": "sobolev_tf/labels/checks_test.py",
   "sobolev_tf/surrogate/model.py": "sobolev_tf/surrogate/fit_test.py",
   "sobolev_tf/surrogate/report.py": "sobolev_tf/surrogate/fit_test.py",
   "sobolev_tf/surrogate/trials.py": "sobolev_tf/surrogate/fit_test.py",
@@ -27,6 +28,7 @@ EXERCISED_BY = {
   "benchmarks/rivals.py": "benchmarks need packages that the tests lack",
   "benchmarks/sobolev_step.py": "benchmarks need packages that the tests lack",
   "benchmarks/timing.py": "benchmarks/decoupled_step_test.py",
+  "data/atari_recorder.py": "data/atari_recordings_test.py",
   "data/encoded_pictures.py": "data/imagenet_test.py",
   "data/imagenet_stand_in.py": "data/imagenet_test.py",
   "data/inception_crop.py": "data/imagenet_test.py",
@@ -54,6 +56,9 @@ EXERCISED_BY = {
   ),
   "sobolev_tf/synthetic_gradients/parts.py": (
     "sobolev_tf/synthetic_gradients/model_test.py"
+  ),
+  "sobolev_tf/training/column_moments.py": (
+    "sobolev_tf/training/scaling_test.py"
   ),
   "sobolev_tf/training/levenberg_marquardt.py": (
     "sobolev_tf/training/full_batch_test.py"

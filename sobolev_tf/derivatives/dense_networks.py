@@ -13,6 +13,8 @@ matrix products per layer, where nested tapes take six and training on values
 alone takes three.
 """
 
+import typing
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -20,7 +22,12 @@ import tensorflow as tf
 from sobolev_tf.derivatives.nested_tapes import derivatives
 
 
-def value_and_gradient(x, weights, biases, negative_slope=0.0):
+def value_and_gradient(
+  x: tf.Tensor,
+  weights: typing.Sequence,
+  biases: typing.Sequence,
+  negative_slope: float = 0.0,
+) -> tuple[tf.Tensor, tf.Tensor]:
   """Values and input gradients of networks with one output, side by side.
 
   Args:
@@ -55,18 +62,20 @@ class PiecewiseLinearNetwork:
   `derivatives` give.
   """
 
-  def __init__(self, layers, negative_slope):
+  def __init__(
+    self, layers: typing.Sequence[keras.layers.Dense], negative_slope: float
+  ):
     """Takes Keras' dense layers; see `dense_network_of`."""
     self._layers = layers
     self._negative_slope = negative_slope
 
-  def __call__(self, x):
+  def __call__(self, x: tf.Tensor) -> tf.Tensor:
     """Values `[B, 1]` at x `[B, in]`."""
     for layer in self._layers:
       x = layer(x)
     return x
 
-  def derivatives(self, x, order):
+  def derivatives(self, x: tf.Tensor, order: int) -> tuple:
     """As `derivatives(self, x, order)`."""
     if order != 1:
       return derivatives(self, x, order)
@@ -79,7 +88,7 @@ class PiecewiseLinearNetwork:
     return value[0], tf.transpose(gradient, [1, 0, 2])  # [B, 1], [B, 1, in]
 
 
-def dense_network_of(network):
+def dense_network_of(network: typing.Any) -> "PiecewiseLinearNetwork | None":
   """A `PiecewiseLinearNetwork` of the same variables, or None.
 
   Args:

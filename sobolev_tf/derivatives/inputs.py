@@ -1,9 +1,11 @@
 """What every function of this room asks of x."""
 
+import typing
+
 import tensorflow as tf
 
 
-def as_input(x):
+def as_input(x: typing.Any) -> tf.Tensor:
   """x as a tensor `[B, *in]`; refuses what cannot be differentiated."""
   x = tf.convert_to_tensor(x)
   if not x.dtype.is_floating:

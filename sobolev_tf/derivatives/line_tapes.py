@@ -5,6 +5,7 @@ multiplies the cost.
 """
 
 import math
+import typing
 
 import tensorflow as tf
 
@@ -12,7 +13,9 @@ from sobolev_tf.derivatives.programs import execute
 from sobolev_tf.derivatives.series import Series, first_series, primal_of
 
 
-def derivatives_along_line(g, dtype, order, name):
+def derivatives_along_line(
+  g: typing.Callable, dtype: tf.DType, order: int, name: str
+) -> list:
   """Computes g(0), g'(0), ..., g^(K)(0) of a function of one number.
 
   Args:
@@ -36,7 +39,7 @@ def derivatives_along_line(g, dtype, order, name):
     ) from error
 
 
-def series_of_operation(op, inputs):
+def series_of_operation(op: tf.Operation, inputs: typing.Sequence) -> list:
   """The series of an operation's outputs, by nested tapes.
 
   Args:

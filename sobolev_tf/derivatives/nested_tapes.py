@@ -5,6 +5,8 @@
 differentiated, w.r.t. parameters too: that is what Sobolev training needs.
 """
 
+import typing
+
 import tensorflow as tf
 
 from sobolev_tf.derivatives.arguments import check_function, check_whole
@@ -19,7 +21,9 @@ MODES = ("auto", "forward", "reverse")
 _UNROLLED = 8
 
 
-def derivatives(f, x, order=1, mode="auto"):
+def derivatives(
+  f: typing.Callable, x: typing.Any, order: int = 1, mode: str = "auto"
+) -> tuple:
   """Computes f(x) and all its derivatives w.r.t. x up to `order`.
 
   The derivative targets and predictions of Sobolev training, Eq. (1) of the
@@ -70,7 +74,9 @@ def derivatives(f, x, order=1, mode="auto"):
   )
 
 
-def projected_derivatives(f, x, directions):
+def projected_derivatives(
+  f: typing.Callable, x: typing.Any, directions: typing.Sequence
+) -> tuple:
   """Computes f(x) and its derivatives projected onto directions (Eq. 2).
 
   Each order projects the one before it and differentiates again (Figure 1b):
@@ -102,7 +108,7 @@ def projected_derivatives(f, x, directions):
   return (value, *(tf.squeeze(term, axis=-1) for term in terms))
 
 
-def project(full, directions):
+def project(full: typing.Sequence, directions: typing.Sequence) -> tuple:
   """Projects full derivatives as `projected_derivatives` projects a function.
 
   This turns derivative labels that are given in full into the targets of the
@@ -137,7 +143,7 @@ def project(full, directions):
   return tuple(projections)
 
 
-def value_of(f, x):
+def value_of(f: typing.Callable, x: typing.Any) -> tf.Tensor:
   """f(x), refused where it is not floating or lacks the batch axis."""
   value = tf.convert_to_tensor(f(x))
   if not value.dtype.is_floating:

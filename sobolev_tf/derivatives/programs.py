@@ -7,6 +7,7 @@ that it serves both, and anything else made of TensorFlow operations.
 """
 
 import inspect
+import typing
 
 import tensorflow as tf
 
@@ -17,7 +18,7 @@ _INPUTS = ("Placeholder", "PlaceholderWithDefault")
 class Program:
   """The operations between x and f(x)."""
 
-  def __init__(self, f, x):
+  def __init__(self, f: typing.Callable, x: tf.Tensor):
     """Traces f for inputs of x's shape and dtype.
 
     Args:
@@ -37,7 +38,7 @@ class Program:
       tf.TensorSpec(x.shape, x.dtype)
     )
 
-  def run(self, x, apply):
+  def run(self, x: tf.Tensor, apply: typing.Callable) -> list:
     """Runs the operations at x.
 
     Args:
@@ -60,7 +61,7 @@ class Program:
     return _run_graph(graph, feeds, apply_or_read)
 
 
-def execute(op, inputs):
+def execute(op: tf.Operation, inputs: typing.Sequence) -> list:
   """Runs one operation of a graph again, on other inputs.
 
   Active tapes record it as they record any other.

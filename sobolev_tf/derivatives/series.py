@@ -26,47 +26,47 @@ class Series(typing.NamedTuple):
   collapsed: bool = False
 
   @property
-  def primal(self):
+  def primal(self) -> tf.Tensor:
     """u_0."""
     return self.coefficients[0]
 
   @property
-  def order(self):
+  def order(self) -> int:
     """K."""
     return len(self.coefficients) - 1
 
-  def map(self, function, primal):
+  def map(self, function: typing.Callable, primal: tf.Tensor) -> "Series":
     """A series with `function` applied to u_1, ..., u_K."""
     terms = (None if c is None else function(c) for c in self.coefficients[1:])
     return self._replace(coefficients=(primal, *terms))
 
-  def collapses(self, k):
+  def collapses(self, k: int) -> bool:
     """Whether coefficient k is a sum over the directions."""
     return self.collapsed and k == self.order
 
-  def truncate(self):
+  def truncate(self) -> "Series":
     """The series of order K - 1, of which nothing is collapsed."""
     return Series(self.coefficients[:-1])
 
 
-def primal_of(value):
+def primal_of(value: typing.Any) -> tf.Tensor:
   """u_0 of a series; a tensor that does not depend on x is its own."""
   return value.primal if isinstance(value, Series) else value
 
 
-def as_series(value, like):
+def as_series(value: typing.Any, like: "Series") -> Series:
   """A tensor that does not depend on x as a series."""
   if isinstance(value, Series):
     return value
   return Series((value, *[None] * like.order), like.collapsed)
 
 
-def first_series(values):
+def first_series(values: typing.Iterable) -> Series:
   """The first series among values, for its order."""
   return next(value for value in values if isinstance(value, Series))
 
 
-def aligned(term, rank):
+def aligned(term: tf.Tensor, rank: int) -> tf.Tensor:
   """Gives `[P, *s]` axes of size 1 after P until *s has `rank` axes."""
   missing = rank + 1 - term.shape.rank
   if missing <= 0:
@@ -79,7 +79,9 @@ def aligned(term, rank):
   )
 
 
-def spread(term, primal, other=None):
+def spread(
+  term: tf.Tensor, primal: tf.Tensor, other: tf.Tensor | None = None
+) -> tf.Tensor:
   """Broadcasts `[P, *s]` to `[P, *primal's shape]`.
 
   Args:
@@ -105,7 +107,7 @@ def _covers(own, other):
   return all(e == 1 or d not in (None, 1) for d, e in pairs)
 
 
-def total(terms):
+def total(terms: typing.Iterable) -> tf.Tensor | None:
   """The sum of terms, of which None is zero; None for none at all."""
   terms = [term for term in terms if term is not None]
   if not terms:
@@ -116,12 +118,20 @@ def total(terms):
   return result
 
 
-def scaled(term, factor):
+def scaled(term: tf.Tensor, factor: float) -> tf.Tensor:
   """`factor * term`; a factor of 1 costs nothing."""
   return term if term is None or factor == 1 else term * factor
 
 
-def product_term(multiply, a, b, k, collapse, indices=None, weights=None):
+def product_term(
+  multiply: typing.Callable,
+  a: "Series",
+  b: "Series",
+  k: int,
+  collapse: bool,
+  indices: typing.Iterable[int] | None = None,
+  weights: typing.Callable | None = None,
+) -> tf.Tensor | None:
   """One coefficient of a product: `sum_j w_j a_j b_(k-j)`.
 
   Args:
@@ -150,7 +160,9 @@ def product_term(multiply, a, b, k, collapse, indices=None, weights=None):
   return total([*edges, inner])
 
 
-def product(multiply, a, b, primal):
+def product(
+  multiply: typing.Callable, a: "Series", b: "Series", primal: tf.Tensor
+) -> Series:
   """The series of a bilinear operation on two series of equal order.
 
   Args:

@@ -6,6 +6,7 @@ doubles its work with every order.
 """
 
 import math
+import typing
 
 import tensorflow as tf
 
@@ -21,24 +22,26 @@ from sobolev_tf.derivatives.series import (
 )
 
 
-def add(a, b):
+def add(a: Series | tf.Tensor, b: Series | tf.Tensor) -> Series:
   """a + b; one of them may be a tensor."""
   return _sum(a, b, tf.add)
 
 
-def subtract(a, b):
+def subtract(a: Series | tf.Tensor, b: Series | tf.Tensor) -> Series:
   """a - b; one of them may be a tensor."""
   return _sum(a, b, tf.subtract)
 
 
-def multiply(a, b):
+def multiply(a: Series | tf.Tensor, b: Series | tf.Tensor) -> Series:
   """a * b; one of them may be a tensor."""
   like = first_series((a, b))
   a, b = as_series(a, like), as_series(b, like)
   return product(tf.multiply, a, b, a.primal * b.primal)
 
 
-def divide(a, b, primal=None):
+def divide(
+  a: Series | tf.Tensor, b: Series | tf.Tensor, primal: tf.Tensor | None = None
+) -> Series:
   """a / b; one of them may be a tensor.
 
   From `q b = a`: `q_k = (a_k - sum_(j>0) b_j q_(k-j)) / b_0`.
@@ -60,7 +63,7 @@ def divide(a, b, primal=None):
   return Series(tuple(q), b.collapsed)
 
 
-def integrate(x, slope, primal):
+def integrate(x: Series, slope: Series, primal: tf.Tensor) -> Series:
   """y with `y' = slope x'`: `k y_k = sum_(j>0) j x_j slope_(k-j)`.
 
   Args:
@@ -74,7 +77,7 @@ def integrate(x, slope, primal):
   return Series((primal, *terms), x.collapsed)
 
 
-def solve(x, primal, slope_terms):
+def solve(x: Series, primal: tf.Tensor, slope_terms: typing.Callable) -> Series:
   """y with `y' = g(y) x'`, where g has its own recurrence.
 
   Args:
@@ -90,19 +93,19 @@ def solve(x, primal, slope_terms):
   return Series(tuple(y), x.collapsed)
 
 
-def exp(x, primal=None):
+def exp(x: Series, primal: tf.Tensor | None = None) -> Series:
   """exp(x): `y' = y x'`."""
   primal = tf.exp(x.primal) if primal is None else primal
   return solve(x, primal, lambda y, _: y[-1])
 
 
-def log(x, primal=None):
+def log(x: Series, primal: tf.Tensor | None = None) -> Series:
   """log(x): `y' = x' / x`."""
   primal = tf.math.log(x.primal) if primal is None else primal
   return integrate(x, divide(tf.ones_like(x.primal), x.truncate()), primal)
 
 
-def tanh(x, primal=None):
+def tanh(x: Series, primal: tf.Tensor | None = None) -> Series:
   """tanh(x): `y' = (1 - y^2) x'`."""
   primal = tf.tanh(x.primal) if primal is None else primal
 
@@ -113,7 +116,7 @@ def tanh(x, primal=None):
   return solve(x, primal, slope)
 
 
-def sigmoid(x, primal=None):
+def sigmoid(x: Series, primal: tf.Tensor | None = None) -> Series:
   """sigmoid(x): `y' = (y - y^2) x'`."""
   primal = tf.sigmoid(x.primal) if primal is None else primal
 
@@ -127,13 +130,13 @@ def sigmoid(x, primal=None):
   return solve(x, primal, slope)
 
 
-def softplus(x, primal=None):
+def softplus(x: Series, primal: tf.Tensor | None = None) -> Series:
   """log(1 + exp(x)): `y' = sigmoid(x) x'`."""
   primal = tf.nn.softplus(x.primal) if primal is None else primal
   return integrate(x, sigmoid(x.truncate()), primal)
 
 
-def sine_and_cosine(x):
+def sine_and_cosine(x: Series) -> tuple[Series, Series]:
   """sin(x) and cos(x): `s' = c x'`, `c' = -s x'`."""
   s, c = [tf.sin(x.primal)], [tf.cos(x.primal)]
   for k in range(1, x.order + 1):
@@ -143,20 +146,20 @@ def sine_and_cosine(x):
   return Series(tuple(s), x.collapsed), Series(tuple(c), x.collapsed)
 
 
-def bell(x, factor):
+def bell(x: Series, factor: float) -> Series:
   """factor * exp(-x^2), the slope of the error functions."""
   return multiply(
     exp(multiply(subtract(tf.zeros_like(x.primal), x), x)), factor
   )
 
 
-def erf(x, primal=None):
+def erf(x: Series, primal: tf.Tensor | None = None) -> Series:
   """erf(x)."""
   primal = tf.math.erf(x.primal) if primal is None else primal
   return integrate(x, bell(x.truncate(), _constant(x, _ERF_SLOPE)), primal)
 
 
-def square_root(x, primal=None):
+def square_root(x: Series, primal: tf.Tensor | None = None) -> Series:
   """sqrt(x), from `y^2 = x`."""
   y = [tf.sqrt(x.primal) if primal is None else primal]
   half = 0.5 / y[0]
@@ -167,7 +170,7 @@ def square_root(x, primal=None):
   return Series(tuple(y), x.collapsed)
 
 
-def whole_power(x, exponent):
+def whole_power(x: Series, exponent: typing.Any) -> Series:
   """x^n for an integer n > 0, by products, so that x may be 0."""
   if exponent == 1:
     return x
@@ -176,7 +179,9 @@ def whole_power(x, exponent):
   return multiply(squared, x) if exponent % 2 else squared
 
 
-def power(x, exponent, primal=None):
+def power(
+  x: Series, exponent: typing.Any, primal: tf.Tensor | None = None
+) -> Series:
   """x^a for a that does not depend on x: `y' = a x^(a-1) x'`.
 
   Where a has become 0 the slope is 0, also at x = 0.
@@ -194,12 +199,17 @@ def power(x, exponent, primal=None):
   return integrate(x, multiply(lower, a), primal)
 
 
-def masked(x, slope, primal):
+def masked(x: Series, slope: Series, primal: tf.Tensor) -> Series:
   """y of which the slope w.r.t. x is constant around each point."""
   return x.map(lambda term: term * slope, primal)
 
 
-def selected(condition, a, b, primal):
+def selected(
+  condition: tf.Tensor,
+  a: Series | tf.Tensor,
+  b: Series | tf.Tensor,
+  primal: tf.Tensor,
+) -> Series:
   """`where(condition, a, b)`; one of a and b may be a tensor."""
   like = first_series((a, b))
   a, b = as_series(a, like), as_series(b, like)

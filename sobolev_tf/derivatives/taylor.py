@@ -39,7 +39,14 @@ class Explanation(typing.NamedTuple):
   whole: str | None
 
 
-def jet(f, x, direction, order, *, explain=False):
+def jet(
+  f: typing.Callable,
+  x: typing.Any,
+  direction: typing.Any,
+  order: int,
+  *,
+  explain: bool = False,
+) -> tuple:
   """Computes f and its first K derivatives along a direction.
 
   The cost is 1 + K products per layer, where nested differentiation doubles
@@ -82,7 +89,7 @@ def jet(f, x, direction, order, *, explain=False):
   return tuple(terms), _explain(log, whole)
 
 
-def laplacian(f, x):
+def laplacian(f: typing.Callable, x: typing.Any) -> tuple[tf.Tensor, tf.Tensor]:
   """Computes f(x) and the sum of its unmixed second derivatives.
 
   The sum travels through f as one term (the collapsed rule), so that D inputs
@@ -105,7 +112,9 @@ def laplacian(f, x):
   return output.primal, derivative_term(output, 2)[0]
 
 
-def divergence(f, x):
+def divergence(
+  f: typing.Callable, x: typing.Any
+) -> tuple[tf.Tensor, tf.Tensor]:
   """Computes f(x) and the sum of `d f_i / d x_i`.
 
   Args:
@@ -132,7 +141,9 @@ def divergence(f, x):
   return output.primal, tf.einsum("ibi->b", rows)
 
 
-def forward_jacobian(f, x, strict=False):
+def forward_jacobian(
+  f: typing.Callable, x: typing.Any, strict: bool = False
+) -> tuple[list, tf.Tensor]:
   """Computes f(x) and the Jacobian of its last output, in forward mode.
 
   One pass for each input, however many outputs f has.
@@ -163,7 +174,15 @@ def forward_jacobian(f, x, strict=False):
 
 
 @tf.autograph.experimental.do_not_convert
-def push(f, x, seeds, order, collapsed=False, strict=False, log=None):
+def push(
+  f: typing.Callable,
+  x: typing.Any,
+  seeds: typing.Sequence,
+  order: int,
+  collapsed: bool = False,
+  strict: bool = False,
+  log: list | None = None,
+) -> list:
   """Sends the series of x + t v through f.
 
   Args:
@@ -198,7 +217,9 @@ def push(f, x, seeds, order, collapsed=False, strict=False, log=None):
   return program.run(start, apply)
 
 
-def derivative_term(series, k, count=None):
+def derivative_term(
+  series: Series | tf.Tensor, k: int, count: int | tf.Tensor | None = None
+) -> tf.Tensor:
   """The k-th derivatives, `[P, *s]`, of P = `count` directions if all zero."""
   term = series.coefficients[k]
   if term is None:
@@ -209,7 +230,7 @@ def derivative_term(series, k, count=None):
   return term if k < 2 else term * math.factorial(k)
 
 
-def basis(x):
+def basis(x: typing.Any) -> tf.Tensor:
   """The directions of all inputs, one by one: `[D, B, *in]`."""
   inputs = x.shape[1:]
   if not inputs.is_fully_defined():

@@ -8,6 +8,7 @@ reading never holds more than the arrays themselves.
 
 import math
 import os
+import typing
 import zipfile
 
 import numpy as np
@@ -19,7 +20,7 @@ _ENCRYPTED = 1  # flag of a zip entry
 _PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-def check_size(path, shapes, dtype):
+def check_size(path: str, shapes: dict, dtype: typing.Any) -> None:
   """Refuses a file that is larger than such arrays can make it.
 
   Args:
@@ -40,7 +41,7 @@ def check_size(path, shapes, dtype):
     )
 
 
-def read_arrays(path, shapes, dtype):
+def read_arrays(path: str, shapes: dict, dtype: typing.Any) -> dict:
   """Reads arrays whose names, shapes and type are known.
 
   Args:
@@ -129,7 +130,7 @@ def _num_bytes(shape, dtype):
   return math.prod(shape) * np.dtype(dtype).itemsize
 
 
-def shown(thing):
+def shown(thing: typing.Any) -> str:
   """A stranger's text, short and on one line."""
   text = str(thing)
   text = text if text.isprintable() else ascii(text)

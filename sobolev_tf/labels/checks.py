@@ -2,7 +2,6 @@
 
 import dataclasses
 import numbers
-import typing
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,16 +15,18 @@ from sobolev_tf.derivatives.finite_differences import (
   finite_differences,
 )
 from sobolev_tf.derivatives.nested_tapes import derivatives
-from sobolev_tf.labels.faults import (
-  component_name,
-  describe_common_fault,
-  describe_faults,
-)
-from sobolev_tf.labels.noise import noisy_components
+from sobolev_tf.labels.faults import component_name, describe_common_fault
 from sobolev_tf.labels.scattered import (
   measure_globally,
   measure_locally,
   roughness,
+)
+from sobolev_tf.labels.verdicts import (
+  DerivativeCheck,
+  Measured,
+  indices_of,
+  judge,
+  result_of,
 )
 
 # A function can be evaluated as close as one likes, scattered points cannot.
@@ -34,31 +35,6 @@ _SCATTERED_TOLERANCE = 0.1
 # Where points are too far apart to look at each of them, all of them together
 # still tell a factor per component.
 _FACTOR_TOLERANCE = 0.3
-
-
-@dataclasses.dataclass(frozen=True)
-class DerivativeCheck:
-  """What `check_derivatives` found. True in a condition if the labels passed.
-
-  Attributes:
-    passed: whether the verdict is "right" or "noisy".
-    verdict: `"right"`; `"noisy"`, off by at most 20 % and by chance, which
-      trains as well; `"wrong"`; or `"cannot tell"`.
-    wrong_components: indices into the axes of dy after the batch axis, the
-      worst first.
-    errors: root-mean-square error of each component divided by that of its
-      label, `dy.shape[1:]`. NaN = not measured.
-    message: one or two sentences.
-  """
-
-  passed: bool
-  verdict: str
-  wrong_components: tuple
-  errors: np.ndarray
-  message: str
-
-  def __bool__(self):
-    return self.passed
 
 
 def check_derivatives(
@@ -167,19 +143,13 @@ def _infinite(dy):
   shape = dy.shape[1:]
   named = [f"{component_name(i, shape)} at {counts.flat[i]}" for i in worst[:3]]
   more = f" and {len(worst) - 3} more component(s)" if len(worst) > 3 else ""
-  return _result(
+  return result_of(
     "wrong",
     dy,
     np.where(counts > 0, np.inf, np.nan),
     f"dy is infinite, {', '.join(named)}{more} of {len(dy)} point(s); give NaN "
     "where a derivative is unknown.",
-    _indices(worst, shape),
-  )
-
-
-def _indices(flat, shape):
-  return tuple(
-    tuple(int(i) for i in np.unravel_index(index, shape)) for index in flat
+    indices_of(worst, shape),
   )
 
 
@@ -206,12 +176,12 @@ def _check_function(f, x, y, dy, tolerance, rng, rows):
   tolerance = _FUNCTION_TOLERANCE if tolerance is None else tolerance
   claimed = dy.reshape(shape).astype(np.float64)  # [B, O, M]
   if not np.isfinite(claimed).any():
-    return _result("cannot tell", dy, None, "All derivative labels are NaN.")
+    return result_of("cannot tell", dy, None, "All derivative labels are NaN.")
   screened = _taylor_errors(f, x, y, claimed, rng)  # [O]
   # Stricter than the tolerance: a wrong component may be a small one.
   if (screened <= 0.001 * tolerance).all():
     errors = np.broadcast_to(screened[:, np.newaxis], shape[1:])
-    return _result(
+    return result_of(
       "right",
       dy,
       errors,
@@ -227,8 +197,8 @@ def _check_function(f, x, y, dy, tolerance, rng, rows):
   floor = 10 * np.cbrt(np.finfo(measured.derivative.dtype).eps)
   points = x.reshape(len(x), -1).astype(np.float64)
   values = y.reshape(len(y), -1).astype(np.float64)
-  measured = _Measured(points, values, claimed, found, doubt, floor, rows)
-  return _judge(measured, dy, tolerance, "the function", may_be_noisy=True)
+  measured = Measured(points, values, claimed, found, doubt, floor, rows)
+  return judge(measured, dy, tolerance, "the function", may_be_noisy=True)
 
 
 def _taylor_errors(f, x, y, claimed, rng):
@@ -270,7 +240,7 @@ def _check_scattered(x, y, dy, tolerance, max_points, rng):
   points = x.reshape(len(x), -1).astype(np.float64)  # [B, M]
   inputs = points.shape[1]
   if len(points) < 2 * inputs + 3:
-    return _result(
+    return result_of(
       "cannot tell",
       dy,
       None,
@@ -282,7 +252,7 @@ def _check_scattered(x, y, dy, tolerance, max_points, rng):
   chosen = np.arange(len(points))
   if len(points) > max_points:
     chosen = rng.choice(len(points), max_points, replace=False)
-  local = _Measured(
+  local = Measured(
     points[chosen],
     values[chosen],
     claimed[chosen],
@@ -291,7 +261,7 @@ def _check_scattered(x, y, dy, tolerance, max_points, rng):
     rows=chosen,
   )
   near = _SCATTERED_TOLERANCE if tolerance is None else tolerance
-  result = _judge(local, dy, near, "the values y")
+  result = judge(local, dy, near, "the values y")
   if result.verdict == "right":
     return result
   found, doubt = measure_globally(points, values, claimed, rng)
@@ -308,121 +278,7 @@ def _check_scattered(x, y, dy, tolerance, max_points, rng):
     return dataclasses.replace(result, message=message or result.message)
   far = _FACTOR_TOLERANCE if tolerance is None else tolerance
   rows = np.arange(len(points))
-  together = _Measured(points, values, claimed, found, doubt, 0.1, rows)
+  together = Measured(points, values, claimed, found, doubt, 0.1, rows)
   rough = roughness(points, claimed)
-  coarse = _judge(together, dy, far, "the values y", certainty=2, rough=rough)
+  coarse = judge(together, dy, far, "the values y", certainty=2, rough=rough)
   return result if coarse.verdict == "cannot tell" else coarse
-
-
-class _Measured(typing.NamedTuple):
-  """Labels beside what was found in their place.
-
-  Attributes:
-    points: `[B, M]`.
-    values: `[B, O]`.
-    claimed: labels `[B, O, M]`.
-    found: what they should be.
-    doubt: by how much that may be off.
-    floor: the least size of a component, as part of the largest.
-    rows: where the points are in the user's x, `[B]`.
-  """
-
-  points: np.ndarray
-  values: np.ndarray
-  claimed: np.ndarray
-  found: np.ndarray
-  doubt: np.ndarray
-  floor: float
-  rows: np.ndarray
-
-
-def _judge(
-  measured, dy, tolerance, source, *, may_be_noisy=False, certainty=1, rough=0
-):
-  """Compares claimed and found derivatives.
-
-  Left undecided are errors between `tolerance` and `certainty` times that, and
-  errors that are no more than twice `rough`.
-  """
-  points, values, claimed, found, doubt, floor, rows = measured
-  known = np.isfinite(claimed) & np.isfinite(found) & np.isfinite(doubt)
-  claimed, found, doubt = (
-    np.where(known, a, np.nan) for a in (claimed, found, doubt)
-  )
-  sizes, truths = _rms(claimed), _rms(found)  # [O, M]
-  # A component that is zero in truth needs a size to be measured against: the
-  # part `floor` of what the largest one does over the range of x.
-  ranges = _rms(points)
-  ranges = np.where(ranges > 0, ranges, 1)
-  floor = floor * np.nanmax(
-    np.maximum(sizes, truths) * ranges, axis=1, keepdims=True, initial=0
-  )
-  sizes = np.maximum(np.maximum(sizes, floor / ranges), 1e-300)
-  errors = _rms(found - claimed) / sizes
-  doubts = _rms(doubt) / sizes
-  seen = np.isfinite(errors)
-  if not seen.any():
-    message = (
-      "cannot tell whether dy is right: no point has enough neighbours or "
-      "known labels to measure its derivative."
-    )
-    return _result("cannot tell", dy, errors, message)
-  off = seen & (errors > tolerance)
-  least = np.maximum(2 * np.maximum(doubts, rough), certainty * tolerance)
-  wrong = off & (errors > least)
-  if may_be_noisy and wrong.any():
-    noisy = wrong & noisy_components(points, claimed, found, errors)
-    wrong &= ~noisy
-    if noisy.any() and not (off & ~noisy).any():
-      return _result("noisy", dy, errors, _noise_message(errors, noisy, dy))
-  if wrong.any():
-    order = np.argsort(np.where(wrong, -errors, 0), axis=None, kind="stable")
-    order = order[: wrong.sum()]
-    shape = dy.shape[1:]
-    message = describe_faults(
-      claimed, found, errors, order, shape, source, points, values, rows
-    )
-    return _result("wrong", dy, errors, message, _indices(order, shape))
-  unsure = certainty > 1 and (doubts[seen] > certainty * tolerance).any()
-  if off.any() or unsure:
-    message = (
-      f"cannot tell whether dy is right: {source} would allow an error of "
-      f"{100 * np.nanmax(errors):.0f} %; the points are too few, too far "
-      "apart or too noisy."
-    )
-    return _result("cannot tell", dy, errors, message)
-  message = (
-    f"dy agrees with {source}: no component is off by more than "
-    f"{100 * np.nanmax(errors):.2g} %."
-  )
-  return _result("right", dy, errors, message)
-
-
-def _noise_message(errors, noisy, dy):
-  index = int(np.argmax(np.where(noisy, errors, 0)))
-  name = component_name(index, dy.shape[1:])
-  return (
-    f"dy is noisy, about {100 * errors.flat[index]:.2g} % ({name}), by chance "
-    "and by no rule; labels like these can be trained on."
-  )
-
-
-def _rms(a):
-  """Root mean square over the batch of what is known; NaN if nothing is."""
-  known = np.isfinite(a)
-  count = known.sum(axis=0)
-  total = np.where(known, np.square(np.where(known, a, 0)), 0).sum(axis=0)
-  return np.where(count > 0, np.sqrt(total / np.maximum(count, 1)), np.nan)
-
-
-def _result(verdict, dy, errors, message, components=()):
-  shape = dy.shape[1:]
-  if errors is None:
-    errors = np.full(shape, np.nan)
-  return DerivativeCheck(
-    verdict in ("right", "noisy"),
-    verdict,
-    components,
-    np.array(errors, np.float64).reshape(shape),
-    message,
-  )

@@ -1,6 +1,7 @@
 """Training on data in memory, with many updates per compiled call."""
 
 import math
+import typing
 
 import keras
 import numpy as np
@@ -17,22 +18,22 @@ _METHODS = {
 
 
 def fit_full_batch(
-  model,
-  x,
-  y,
+  model: keras.Model,
+  x: typing.Any,
+  y: typing.Any,
   *,
-  method="adam",
-  updates=None,
-  updates_per_epoch=100,
-  batch_size=None,
-  l2=0.0,
-  sample_weight=None,
-  validation_split=0.0,
-  validation_data=None,
-  callbacks=None,
-  verbose=0,
-  jit_compile=None,
-):
+  method: str = "adam",
+  updates: int | None = None,
+  updates_per_epoch: int = 100,
+  batch_size: int | None = None,
+  l2: float = 0.0,
+  sample_weight: typing.Any = None,
+  validation_split: float = 0.0,
+  validation_data: tuple | None = None,
+  callbacks: typing.Any = None,
+  verbose: int = 0,
+  jit_compile: bool | None = None,
+) -> keras.callbacks.History:
   """See `SobolevModel.fit_full_batch`."""
   model.require_compile("fit_full_batch")
   _check(model, method, updates, updates_per_epoch, batch_size, l2)

@@ -24,6 +24,13 @@ def compiled_metrics(model: keras.Model) -> keras.metrics.Metric | None:
   return model._compile_metrics
 
 
+def has_schedule(optimizer: keras.optimizers.Optimizer) -> bool:
+  """Whether the learning rate is a schedule and not a number."""
+  return isinstance(
+    optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule
+  )
+
+
 def begin_at_no_epoch(model: keras.Model) -> None:
   """Forgets at which epoch an earlier training was taken up again."""
   model._initial_epoch = None

@@ -45,7 +45,7 @@ class State(typing.NamedTuple):
   status: tf.Tensor
 
 
-def start(position, memory=20):
+def start(position: tf.Tensor, memory: int = 20) -> State:
   """The state before anything is evaluated.
 
   Args:
@@ -68,7 +68,12 @@ def start(position, memory=20):
   )
 
 
-def iterate(value_and_gradient, state, iterations, tolerance):
+def iterate(
+  value_and_gradient: typing.Callable,
+  state: State,
+  iterations: tf.Tensor,
+  tolerance: float | tf.Tensor,
+) -> State:
   """Makes up to `iterations` iterations; belongs inside a `tf.function`.
 
   A trial point at which loss or gradient is not finite counts as too far, so

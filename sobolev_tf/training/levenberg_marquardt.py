@@ -20,7 +20,7 @@ MAX_JACOBIAN = 20_000_000
 class Residuals:
   """A training loss as a sum of squares: residuals and their Jacobian."""
 
-  def __init__(self, loss, flat):
+  def __init__(self, loss: typing.Callable, flat: typing.Any):
     """Compiles the Jacobian.
 
     Args:
@@ -53,7 +53,7 @@ class Residuals:
         'method="lbfgs".'
       )
 
-  def __call__(self, position):
+  def __call__(self, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Residuals `[R]` and Jacobian `[R, n]` at `position` `[n]`, as arrays."""
     values, jacobian = self._compiled(tf.constant(position))
     return values.numpy(), jacobian.numpy()
@@ -92,12 +92,14 @@ class State(typing.NamedTuple):
   finished: bool = False
 
 
-def start(residuals, position):
+def start(residuals: Residuals, position: np.ndarray) -> "State":
   """The state before the first iteration."""
   return State(position, _squares(residuals, position))
 
 
-def iterate(residuals, state, iterations, tolerance):
+def iterate(
+  residuals: Residuals, state: "State", iterations: int, tolerance: float
+) -> "State":
   """Makes up to `iterations` iterations, one Jacobian each.
 
   Args:

@@ -1,10 +1,13 @@
 """The methods of `fit_full_batch`: each advances a model by an epoch."""
 
+import typing
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from sobolev_tf.training import lbfgs, levenberg_marquardt
+from sobolev_tf.training.keras_internals import has_schedule
 from sobolev_tf.training.resident_loss import ResidentLoss
 from sobolev_tf.training.twins import in_double_precision
 from sobolev_tf.training.updates import make_updates, sources
@@ -24,16 +27,16 @@ class Minimiser:
 
   def __init__(
     self,
-    model,
-    x,
-    y,
+    model: keras.Model,
+    x: np.ndarray,
+    y: dict,
     *,
-    sample_weight,
-    l2,
-    batch_size,
-    updates,
-    updates_per_epoch,
-    jit_compile,
+    sample_weight: typing.Any,
+    l2: float,
+    batch_size: int | None,
+    updates: int,
+    updates_per_epoch: int,
+    jit_compile: bool | None,
   ):
     """Takes what `fit_full_batch` was given, with x and y as arrays."""
     self.failure = None
@@ -45,11 +48,11 @@ class Minimiser:
     self._jit_compile = _can_use_xla(model, jit_compile)
     self._done = 0
 
-  def begin(self, epoch):
+  def begin(self, epoch: int) -> None:
     """Starts from the model's weights, at the first update of an epoch."""
     self._done = epoch * self._per_epoch
 
-  def advance(self):
+  def advance(self) -> bool:
     """Makes an epoch's updates and shows them in the model's variables.
 
     Returns:
@@ -57,7 +60,7 @@ class Minimiser:
     """
     raise NotImplementedError
 
-  def logs(self):
+  def logs(self) -> dict:
     """Dict of scalars about the training examples as the model is now."""
     return self._loss.measure()
 
@@ -84,7 +87,7 @@ class Adam(Minimiser):
   example is met equally often; a batch is a function of (seed, update).
   """
 
-  def __init__(self, model, *args, **kwargs):
+  def __init__(self, model: keras.Model, *args, **kwargs):
     """Checks that the model's optimizer is an Adam."""
     if not isinstance(model.optimizer, keras.optimizers.Adam):
       raise ValueError(
@@ -96,15 +99,12 @@ class Adam(Minimiser):
     size = self._loss.size
     if self._batch_size is not None and self._batch_size > size:
       self._batch_size = None
-    self._schedule = not isinstance(
-      model.optimizer._learning_rate,
-      keras.optimizers.schedules.LearningRateSchedule,
-    )
+    self._schedule = not has_schedule(model.optimizer)
     self._compiled = tf.function(
       self._make_updates, jit_compile=self._jit_compile
     )
 
-  def advance(self):
+  def advance(self) -> bool:
     """As in `Minimiser`."""
     optimizer, count = self._model.optimizer, self._left()
     peak = float(optimizer.learning_rate)
@@ -155,7 +155,7 @@ class Adam(Minimiser):
 class LBFGS(Minimiser):
   """L-BFGS in double precision; an update is an iteration."""
 
-  def __init__(self, *args, tolerance=_TOLERANCE, **kwargs):
+  def __init__(self, *args, tolerance: float = _TOLERANCE, **kwargs):
     """Takes the share of the loss below which an iteration is the last."""
     super().__init__(*args, **kwargs)
     self._tolerance = tolerance
@@ -163,13 +163,13 @@ class LBFGS(Minimiser):
     self._compiled = tf.function(self._iterate, jit_compile=self._jit_compile)
     self._state = None
 
-  def begin(self, epoch):
+  def begin(self, epoch: int) -> None:
     """As in `Minimiser`."""
     super().begin(epoch)
     copy_weights(self._model, self._trained)
     self._state = lbfgs.start(self._flat.position())
 
-  def advance(self):
+  def advance(self) -> bool:
     """As in `Minimiser`."""
     count = self._left()
     self._state = self._compiled(self._state, tf.constant(count))
@@ -199,7 +199,7 @@ class LevenbergMarquardt(Minimiser):
     self._residuals = levenberg_marquardt.Residuals(self._loss, self._flat)
     self._state = None
 
-  def begin(self, epoch):
+  def begin(self, epoch: int) -> None:
     """As in `Minimiser`."""
     super().begin(epoch)
     copy_weights(self._model, self._trained)
@@ -207,7 +207,7 @@ class LevenbergMarquardt(Minimiser):
       self._residuals, self._flat.position().numpy()
     )
 
-  def advance(self):
+  def advance(self) -> bool:
     """As in `Minimiser`."""
     count = self._left()
     self._state = levenberg_marquardt.iterate(
@@ -227,12 +227,12 @@ class LevenbergMarquardt(Minimiser):
 class FlatLoss:
   """A `ResidentLoss` as a function of all variables in one vector `[n]`."""
 
-  def __init__(self, loss, step):
+  def __init__(self, loss: ResidentLoss, step: int):
     """Takes the loss and the step that its random directions are of."""
     self._loss, self.step = loss, step
     self._sizes = [int(np.prod(v.shape)) for v in loss.variables]
 
-  def __call__(self, position):
+  def __call__(self, position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Loss and gradient `[n]` at `position` `[n]`, which it leaves there."""
     self.write(position)
     values = sources(self._loss.variables)
@@ -241,18 +241,18 @@ class FlatLoss:
     gradients = tape.gradient(loss, values, unconnected_gradients="zero")
     return loss, _flatten(gradients)
 
-  def position(self):
+  def position(self) -> tf.Tensor:
     """The variables as they are, `[n]`."""
     return _flatten([tf.convert_to_tensor(v) for v in self._loss.variables])
 
-  def write(self, position):
+  def write(self, position: tf.Tensor) -> None:
     """Assigns the variables."""
     parts = tf.split(position, self._sizes)
     for variable, part in zip(self._loss.variables, parts, strict=True):
       variable.assign(tf.reshape(part, variable.shape))
 
 
-def copy_weights(source, target):
+def copy_weights(source: keras.Model, target: keras.Model) -> None:
   """Assigns one model's trainable variables to another's."""
   if source is target:
     return

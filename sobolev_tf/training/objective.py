@@ -20,6 +20,7 @@ from sobolev_tf.training.losses import (
   sobolev_loss,
 )
 from sobolev_tf.training.terms import (
+  Comparison,
   draw_directions,
   full_terms,
   projected_terms,
@@ -67,13 +68,13 @@ class Objective:
   @classmethod
   def of(
     cls,
-    loss="l2",
-    derivative_losses="l2",
-    derivative_weights=1.0,
-    order=1,
-    num_projections=None,
-    seed=0,
-  ):
+    loss: str = "l2",
+    derivative_losses: str | typing.Sequence = "l2",
+    derivative_weights: typing.Any = 1.0,
+    order: int = 1,
+    num_projections: int | None = None,
+    seed: int = 0,
+  ) -> "Objective":
     """Makes an objective from what a user says.
 
     Args:
@@ -98,28 +99,28 @@ class Objective:
     )
 
   @property
-  def order(self):
+  def order(self) -> int:
     """The highest order of derivatives that labels may have."""
     return len(self.weights)
 
   @property
-  def active_order(self):
+  def active_order(self) -> int:
     """The highest order of derivatives that training needs."""
     return weight_schedules.highest_active_order(self.weights)
 
   def __call__(
     self,
-    f,
-    x,
-    labels,
-    scaling,
-    step,
+    f: typing.Callable,
+    x: tf.Tensor,
+    labels: typing.Any,
+    scaling: typing.Any,
+    step: typing.Any,
     *,
-    sample_weight=None,
-    training=True,
-    batch=None,
-    dtype=None,
-  ):
+    sample_weight: typing.Any = None,
+    training: bool = True,
+    batch: tuple | None = None,
+    dtype: typing.Any = None,
+  ) -> tuple[tf.Tensor, Comparison]:
     """Evaluates the objective on a batch.
 
     Args:
@@ -153,7 +154,13 @@ class Objective:
       batch=batch,
     )
 
-  def examples(self, x, labels, scaling, dtype=None):
+  def examples(
+    self,
+    x: tf.Tensor,
+    labels: typing.Any,
+    scaling: typing.Any,
+    dtype: typing.Any = None,
+  ) -> Examples:
     """Brings a batch into scaled units: `Examples`; arguments as above."""
     x = tf.convert_to_tensor(x)
     dtype = x.dtype if dtype is None else dtype
@@ -177,15 +184,15 @@ class Objective:
 
   def on_examples(
     self,
-    f,
-    examples,
-    scaling,
-    step,
+    f: typing.Callable,
+    examples: Examples,
+    scaling: typing.Any,
+    step: typing.Any,
     *,
-    sample_weight=None,
-    training=True,
-    batch=None,
-  ):
+    sample_weight: typing.Any = None,
+    training: bool = True,
+    batch: tuple | None = None,
+  ) -> tuple[tf.Tensor, Comparison]:
     """As `__call__`, on `Examples`."""
     x, labels = examples
     batch = global_batch(x) if batch is None else batch
@@ -218,7 +225,9 @@ class Objective:
     )
     return _weighed(losses, sample_weight), comparison
 
-  def residuals(self, comparison, scaling, step):
+  def residuals(
+    self, comparison: Comparison, scaling: typing.Any, step: typing.Any
+  ) -> list[tf.Tensor]:
     """What the losses are the squares of, where all of them are "l2".
 
     Args:
@@ -311,7 +320,7 @@ class Objective:
     return weight
 
 
-def one_per_order(name, given, order):
+def one_per_order(name: str, given: typing.Any, order: int) -> tuple:
   """One entry for each derivative order, from one for all or one for each.
 
   Args:
@@ -335,7 +344,7 @@ def one_per_order(name, given, order):
   return tuple(given)
 
 
-def global_batch(x):
+def global_batch(x: tf.Tensor) -> tuple:
   """This replica's share of a batch: (size, start, size of the whole batch).
 
   Keras averages over each replica's share by itself; a last batch that does

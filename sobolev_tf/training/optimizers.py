@@ -10,6 +10,8 @@ for one shared copy, inside it for mirrored ones (the gradients must then be
 the same on every replica). `apply` belongs inside `strategy.run`.
 """
 
+import typing
+
 import tensorflow as tf
 
 
@@ -23,7 +25,12 @@ class FusedOptimizer(tf.Module):
       the optimizer holds them.
   """
 
-  def __init__(self, learning_rate, starts, name=None):
+  def __init__(
+    self,
+    learning_rate: float | tf.Variable,
+    starts: typing.Sequence[float],
+    name: str | None = None,
+  ):
     """Takes what every slot starts from, a number per kind."""
     super().__init__(name=name)
     self.learning_rate = learning_rate
@@ -32,7 +39,7 @@ class FusedOptimizer(tf.Module):
     self._starts = starts
     self._variables = None
 
-  def build(self, variables):
+  def build(self, variables: typing.Sequence) -> None:
     """Makes the slots; call it once, before any `tf.function` is traced."""
     if self._variables is not None:
       raise ValueError(
@@ -46,7 +53,12 @@ class FusedOptimizer(tf.Module):
       [_slot(v, start) for v in self._variables] for start in self._starts
     ]
 
-  def apply(self, gradients, variables, learning_rate=None):
+  def apply(
+    self,
+    gradients: typing.Sequence,
+    variables: typing.Sequence,
+    learning_rate: typing.Any = None,
+  ) -> tf.Operation | None:
     """Makes one update.
 
     Args:
@@ -101,11 +113,11 @@ class SharedAdam(FusedOptimizer):
 
   def __init__(
     self,
-    learning_rate=1e-3,
-    beta_1=0.9,
-    beta_2=0.999,
-    epsilon=1e-7,
-    name=None,
+    learning_rate: float | tf.Variable = 1e-3,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-7,
+    name: str | None = None,
   ):
     """Takes Adam's numbers; `epsilon` stands outside the square root."""
     super().__init__(learning_rate, (0.0, 0.0), name=name)
@@ -139,7 +151,12 @@ class SharedMomentum(FusedOptimizer):
   `m <- momentum m - rate * g` and `w <- w + m`.
   """
 
-  def __init__(self, learning_rate=1e-2, momentum=0.9, name=None):
+  def __init__(
+    self,
+    learning_rate: float | tf.Variable = 1e-2,
+    momentum: float = 0.9,
+    name: str | None = None,
+  ):
     """Takes SGD's numbers."""
     super().__init__(learning_rate, (0.0,), name=name)
     self._momentum = momentum
@@ -163,7 +180,13 @@ class SharedRMSProp(FusedOptimizer):
   first updates are no larger than the gradients.
   """
 
-  def __init__(self, learning_rate=1e-3, decay=0.99, epsilon=0.1, name=None):
+  def __init__(
+    self,
+    learning_rate: float | tf.Variable = 1e-3,
+    decay: float = 0.99,
+    epsilon: float = 0.1,
+    name: str | None = None,
+  ):
     """Takes RMSProp's numbers."""
     # The kernel wants a slot for momentum even where that is zero.
     super().__init__(learning_rate, (1.0, 0.0), name=name)

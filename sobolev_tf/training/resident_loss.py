@@ -1,5 +1,7 @@
 """The training loss of a model on data that stays in memory."""
 
+import typing
+
 import keras
 import tensorflow as tf
 
@@ -17,7 +19,14 @@ class ResidentLoss:
     sample_weight: None, or `tf.Variable` `[N]`.
   """
 
-  def __init__(self, model, x, y, sample_weight=None, l2=0.0):
+  def __init__(
+    self,
+    model: keras.Model,
+    x: typing.Any,
+    y: dict,
+    sample_weight: typing.Any = None,
+    l2: float = 0.0,
+  ):
     """Brings the examples into scaled units.
 
     Args:
@@ -46,7 +55,9 @@ class ResidentLoss:
       )
     self._network = dense_network_of(model.network)
 
-  def __call__(self, step, rows=None):
+  def __call__(
+    self, step: typing.Any, rows: tf.Tensor | None = None
+  ) -> tf.Tensor:
     """The mean loss over all examples, or over some, with regularisation.
 
     Args:
@@ -56,7 +67,7 @@ class ResidentLoss:
     losses, _ = self._compare(step, rows, training=True)
     return tf.reduce_mean(losses) + self._penalty(losses.dtype)
 
-  def residuals(self, step):
+  def residuals(self, step: typing.Any) -> tf.Tensor:
     """One vector whose squares add up to the loss; for losses "l2" alone."""
     _, comparison = self._compare(step, None, training=True)
     weights = tf.ones([self.size], self.l2.dtype)
@@ -76,7 +87,7 @@ class ResidentLoss:
     return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
 
   @tf.function
-  def measure(self):
+  def measure(self) -> dict:
     """Loss and mean squared errors over all examples, as `evaluate` has them.
 
     Returns:

@@ -13,15 +13,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sobolev_tf.training.column_moments import (
+  Moments,
+  names_of_columns,
+  warn_of_coarse,
+)
+
 SCALINGS = (None, "standard", "dml")
 
 # A derivative component of kind "dml" counts as at least this part of the
 # largest one of its output: see `Scaling.adapt`.
 _SMALLEST_SHARE = 0.2
-# Rounding beyond this part of a standard deviation is worth double precision,
+# Rounding beyond this part of a standard deviation is worth double precision.
 _WORTH_DOUBLE = 1e-4
-# and beyond this part, in the data itself, a warning.
-_WORTH_WARNING = 1e-3
 
 
 class Scaling(keras.layers.Layer):
@@ -134,7 +138,7 @@ class Scaling(keras.layers.Layer):
     Raises:
       ValueError: there are no examples.
     """
-    moments = [_Moments() for _ in range(self.order + 2)]
+    moments = [Moments() for _ in range(self.order + 2)]
     for x, labels in batches:
       for moment, values in zip(moments, (x, *labels), strict=False):
         moment.update(values)
@@ -142,11 +146,11 @@ class Scaling(keras.layers.Layer):
       raise ValueError("the data to fit the scaling to holds no examples.")
     self.x_mean.assign(moments[0].mean)
     self.x_scale.assign(moments[0].deviation())
-    _warn_of_rounding("x", moments[0])
+    warn_of_coarse("x", moments[0])
     if moments[1].count.any():
       self.y_mean.assign(moments[1].mean)
       self.y_scale.assign(moments[1].deviation())
-      _warn_of_rounding("y", moments[1])
+      warn_of_coarse("y", moments[1])
     for j, rms in enumerate(self.derivative_rms, start=1):
       if moments[j + 1].count.any():
         # Division by a constant commutes with the mean of squares, so the
@@ -170,7 +174,7 @@ class Scaling(keras.layers.Layer):
     if small.any():
       name = "dy" if order == 1 else f"d{order}y"
       warnings.warn(
-        f'scaling="dml" counts {_columns(name, small)} as '
+        f'scaling="dml" counts {names_of_columns(name, small)} as '
         f"{_SMALLEST_SHARE} of the largest derivative of its output: in "
         "standardised units it is smaller and hardly matters.",
         stacklevel=3,
@@ -311,59 +315,6 @@ class Scaling(keras.layers.Layer):
     )
 
 
-class _Moments:
-  """Mean, variance and range per component, batch by batch, NaN ignored."""
-
-  def __init__(self):
-    self.count, self.mean, self._squares = np.zeros(()), 0.0, 0.0
-    self._low, self._high = np.inf, -np.inf
-    self.resolution = np.finfo(np.float64).eps
-
-  def update(self, values):
-    """Merges a batch `[B, ...]` into the moments (Chan et al., 1979)."""
-    values = np.asarray(values)
-    if values.dtype.kind == "f":
-      self.resolution = max(self.resolution, np.finfo(values.dtype).eps)
-    values = values.astype(np.float64)
-    known = ~np.isnan(values)
-    count = known.sum(axis=0)
-    mean = np.where(known, values, 0).sum(axis=0) / np.maximum(count, 1)
-    squares = np.where(known, values - mean, 0) ** 2
-    total = self.count + count
-    shift = mean - self.mean
-    share = count / np.maximum(total, 1)
-    merged = squares.sum(axis=0) + shift**2 * self.count * share
-    self._squares = self._squares + merged
-    self.mean = self.mean + shift * share
-    self.count = total
-    low = np.where(known, values, np.inf).min(axis=0, initial=np.inf)
-    high = np.where(known, values, -np.inf).max(axis=0, initial=-np.inf)
-    self._low = np.minimum(self._low, low)
-    self._high = np.maximum(self._high, high)
-
-  def deviation(self):
-    """Standard deviation; 1 where the column is constant up to rounding."""
-    low, high = self.range()
-    is_constant = high - low <= 8 * self.rounding()
-    deviation = np.sqrt(self._squares / np.maximum(self.count, 1))
-    return np.where(is_constant, 1.0, deviation)
-
-  def rounding(self):
-    """The spacing of numbers as large as the column's in the data's dtype."""
-    low, high = self.range()
-    return self.resolution * np.maximum(np.abs(low), np.abs(high))
-
-  def range(self):
-    """Smallest and largest known number; 0 where there is none."""
-    known = self.count > 0
-    return np.where(known, self._low, 0), np.where(known, self._high, 0)
-
-  def root_mean_square(self):
-    """Root mean square; NaN where there is no label."""
-    mean_square = self._squares / np.maximum(self.count, 1) + self.mean**2
-    return np.where(self.count > 0, np.sqrt(mean_square), np.nan)
-
-
 def _standardise(values, mean, scale, dtype):
   """`(values - mean) / scale`, rounded to `dtype` at the end."""
   values = tf.convert_to_tensor(values)
@@ -384,42 +335,6 @@ def _is_offset(mean, scale):
   mean, scale = np.abs(mean.numpy()), scale.numpy()
   rounding = np.finfo(np.float32).eps * (mean + scale)
   return bool((rounding > _WORTH_DOUBLE * scale).any())
-
-
-def warn_of_rounding(name: str, values: np.ndarray, dtype: str) -> None:
-  """Warns of columns `[N, ...]` whose offset a dtype is too coarse for."""
-  moments = _Moments()
-  moments.update(values)
-  moments.resolution = max(moments.resolution, np.finfo(dtype).eps)
-  _warn_of_rounding(name, moments)
-
-
-def _warn_of_rounding(name, moments):
-  low, high = moments.range()
-  coarse = moments.rounding() > _WORTH_WARNING * moments.deviation()
-  coarse &= high > low
-  if coarse.any():
-    step = np.max(np.where(coarse, moments.rounding(), 0))
-    warnings.warn(
-      f"{_columns(name, coarse)} has an offset so large that numbers in this "
-      f"precision are up to {step:.2g} apart, which is coarse for its spread; "
-      'give float64 data to a model with scaling="standard", or subtract a '
-      "constant before anything is rounded.",
-      stacklevel=4,
-    )
-
-
-def _columns(name, chosen):
-  """`x[:, 0] and x[:, 3]` for a mask of components."""
-  if not chosen.ndim:
-    return name
-  names = [
-    f"{name}[:, {', '.join(str(i) for i in index)}]"
-    for index in np.argwhere(chosen)
-  ]
-  if len(names) > 4:
-    names = [*names[:3], f"{len(names) - 3} more"]
-  return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _read(statistic, like):

@@ -54,7 +54,7 @@ class Comparison(typing.NamedTuple):
   value: tf.Tensor
   terms: tuple
 
-  def errors(self):
+  def errors(self) -> typing.Iterator[tuple]:
     """Per term: (name, errors `[M]` in the user's units, known `[M]`)."""
     for term in self.terms:
       known = tf.logical_not(tf.math.is_nan(term.target))
@@ -63,7 +63,13 @@ class Comparison(typing.NamedTuple):
       yield term.name, tf.reshape(errors, [-1]), tf.reshape(known, [-1])
 
 
-def full_terms(f, x, labels, scaling, order):
+def full_terms(
+  f: typing.Callable,
+  x: tf.Tensor,
+  labels: dict,
+  scaling: typing.Any,
+  order: int,
+) -> Comparison:
   """Compares values and full derivatives up to `order`, Eq. (1).
 
   Args:
@@ -96,7 +102,14 @@ def full_terms(f, x, labels, scaling, order):
   return Comparison(predicted[0], tuple(terms))
 
 
-def projected_terms(f, x, labels, scaling, order, directions):
+def projected_terms(
+  f: typing.Callable,
+  x: tf.Tensor,
+  labels: dict,
+  scaling: typing.Any,
+  order: int,
+  directions: typing.Callable,
+) -> Comparison:
   """Compares values and projected derivatives, Eq. (2).
 
   Args:
@@ -136,7 +149,9 @@ def projected_terms(f, x, labels, scaling, order, directions):
   return Comparison(predicted[0], tuple(terms))
 
 
-def draw_directions(batch, num_projections, seed, dtype):
+def draw_directions(
+  batch: tuple, num_projections: int, seed: typing.Any, dtype: tf.DType | str
+) -> typing.Callable:
   """Makes the `directions` function of `projected_terms`.
 
   Row i of the global batch gets the same directions however the batch is split

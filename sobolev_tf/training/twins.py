@@ -3,7 +3,7 @@
 import keras
 
 
-def in_double_precision(model):
+def in_double_precision(model: keras.Model) -> keras.Model:
   """A copy of a `SobolevModel` that computes in float64.
 
   Args:

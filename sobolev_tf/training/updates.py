@@ -1,10 +1,18 @@
 """Many optimizer updates inside one compiled call."""
 
+import typing
+
 import keras
 import tensorflow as tf
 
 
-def make_updates(loss, variables, optimizer, first, count):
+def make_updates(
+  loss: typing.Callable,
+  variables: typing.Sequence,
+  optimizer: keras.optimizers.Optimizer,
+  first: tf.Tensor,
+  count: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
   """Makes up to `count` updates; belongs inside a `tf.function`.
 
   An update whose loss or gradient is not finite is not made: variables and
@@ -48,7 +56,7 @@ def make_updates(loss, variables, optimizer, first, count):
   return index, last
 
 
-def sources(variables):
+def sources(variables: typing.Sequence) -> list:
   """What a tape differentiates with respect to: Keras hides its variables."""
   return [v.value if isinstance(v, keras.Variable) else v for v in variables]
 

@@ -45,7 +45,7 @@ def _relu_grad(op, inputs):
   return [functions.masked(gradients, slope, primal)]
 
 
-def one_minus(value):
+def one_minus(value: Series | tf.Tensor) -> Series | tf.Tensor:
   """`1 - value` of a series or of a tensor that does not depend on x."""
   if isinstance(value, Series):
     return functions.subtract(tf.ones_like(value.primal), value)

@@ -1,5 +1,7 @@
 """The table of rules, and what they share."""
 
+import typing
+
 import tensorflow as tf
 
 from sobolev_tf.derivatives.programs import execute
@@ -8,7 +10,7 @@ from sobolev_tf.derivatives.series import Series, primal_of
 RULES = {}
 
 
-def rule(*types):
+def rule(*types) -> typing.Callable:
   """Registers a function of (operation, inputs) for types of operations."""
 
   def register(function):
@@ -18,19 +20,19 @@ def rule(*types):
   return register
 
 
-def primal_output(op, inputs):
+def primal_output(op: tf.Operation, inputs: typing.Sequence) -> tf.Tensor:
   """The operation's only output at the primals."""
   return execute(op, [primal_of(value) for value in inputs])[0]
 
 
-def linear_only(inputs, position):
+def linear_only(inputs: typing.Sequence, position: int) -> None:
   """Refuses series in inputs in which the operation is not linear."""
   for number, value in enumerate(inputs):
     if isinstance(value, Series) and number != position:
       raise NotImplementedError(f"input {number} depends on x")
 
 
-def shifted_axes(axis):
+def shifted_axes(axis: typing.Any) -> typing.Any:
   """Axes of `[*s]` as axes of `[P, *s]`; negative ones stay."""
   if isinstance(axis, int):
     return axis + 1 if axis >= 0 else axis
@@ -40,22 +42,24 @@ def shifted_axes(axis):
   return (known + (known >= 0)).tolist()
 
 
-def shaped_as(term, primal):
+def shaped_as(term: tf.Tensor, primal: tf.Tensor) -> tf.Tensor:
   """`[P, ...]` as `[P, *primal's shape]`."""
   return split_batch(term, count_of(term), primal)
 
 
-def count_of(term):
+def count_of(term: tf.Tensor) -> int | tf.Tensor:
   """P, as a number if it is known."""
   return tf.shape(term)[0] if term.shape[0] is None else term.shape[0]
 
 
-def join_batch(term):
+def join_batch(term: tf.Tensor) -> tf.Tensor:
   """`[P, B, ...]` as `[P B, ...]`."""
   return tf.reshape(term, tf.concat([[-1], tf.shape(term)[2:]], axis=0))
 
 
-def split_batch(joined, count, primal):
+def split_batch(
+  joined: tf.Tensor, count: int | tf.Tensor, primal: tf.Tensor
+) -> tf.Tensor:
   """Numbers of P directions as `[P, *primal's shape]`."""
   shape = tf.concat([[count], tf.shape(primal)], axis=0)
   result = tf.reshape(joined, shape)
@@ -63,18 +67,18 @@ def split_batch(joined, count, primal):
   return tf.ensure_shape(result, known.concatenate(primal.shape))
 
 
-def repeated(primal, count):
+def repeated(primal: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
   """`[B, ...]` as `[P B, ...]`."""
   ones = tf.ones([primal.shape.rank - 1], tf.int32)
   return tf.tile(primal, tf.concat([[count], ones], axis=0))
 
 
-def zeros_for(primal, count):
+def zeros_for(primal: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
   """Zero terms `[P, *primal's shape]`."""
   shape = tf.concat([[count], tf.shape(primal)], axis=0)
   return tf.zeros(shape, primal.dtype)
 
 
-def as_mask(condition, like):
+def as_mask(condition: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
   """1 where the condition holds, else 0, in the dtype of `like`."""
   return tf.cast(condition, like.dtype)

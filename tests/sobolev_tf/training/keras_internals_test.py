@@ -82,3 +82,9 @@ def test_the_old_format_is_noticed_while_it_is_written(tmp_path):
     keras.models.save_model(model, tmp_path / name)
     assert seen and set(seen) == {wanted}
   assert not keras_internals.is_saving_as_hdf5()
+
+
+def test_a_schedule_is_told_from_a_rate():
+  schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
+  assert keras_internals.has_schedule(keras.optimizers.Adam(schedule))
+  assert not keras_internals.has_schedule(keras.optimizers.Adam(0.1))
