@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from data import atari, atari_recordings
+from data import atari, atari_recorder, atari_recordings
 
 NUM_FRAMES, NUM_ENVIRONMENTS = 1_000, 2
 
@@ -35,7 +35,7 @@ def recorded(tmp_path_factory):
   game = atari.get_game("breakout")
   policy = Policy(game.num_actions)
   folder = str(tmp_path_factory.mktemp("recordings") / "breakout")
-  atari_recordings.write_recording(
+  atari_recorder.write_recording(
     folder,
     game,
     policy,
@@ -106,14 +106,14 @@ def test_half_a_recording_leaves_nothing(tmp_path):
     return np.zeros([len(frames), 4])
 
   with pytest.raises(KeyboardInterrupt):
-    atari_recordings.write_recording(str(tmp_path / "r"), game, policy, 100)
+    atari_recorder.write_recording(str(tmp_path / "r"), game, policy, 100)
   assert os.listdir(tmp_path) == []
 
 
 def test_existing_folder_is_left_alone(recorded):
   folder, policy, _ = recorded
   with pytest.raises(ValueError, match="exists already; remove it"):
-    atari_recordings.write_recording(
+    atari_recorder.write_recording(
       folder, atari.get_game("breakout"), policy, 10
     )
 
@@ -132,7 +132,7 @@ def test_what_cannot_be_written_is_said_before_anybody_plays(
   monkeypatch.chdir(tmp_path)
   (tmp_path / "file").touch()
   with pytest.raises(ValueError, match=message):
-    atari_recordings.write_recording(
+    atari_recorder.write_recording(
       folder, atari.get_game("breakout"), pytest.fail, num_frames
     )
   assert os.listdir(tmp_path) == ["file"]
@@ -247,7 +247,7 @@ def test_recorded_actions_are_drawn_from_the_policy():
   def policy(frames):
     return np.tile(logits, [len(frames), 1])
 
-  columns = atari_recordings._play(game, policy, 2000, 10, 0, False)
+  columns = atari_recorder._play(game, policy, 2000, 10, 0, False)
   shares = np.bincount(columns["action"], minlength=3) / 2000
   wanted = np.exp(logits) / np.exp(logits).sum()
   np.testing.assert_allclose(shares, wanted, atol=0.025)

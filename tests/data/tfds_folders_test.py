@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data import atari, atari_recordings, cifar10, game_frames, imagenet
+from data import (
+  atari,
+  atari_recorder,
+  atari_recordings,
+  cifar10,
+  game_frames,
+  imagenet,
+)
 from data.tfds_folders import open_tfds
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -20,7 +27,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 def recording(tmp_path_factory):
   folder = tmp_path_factory.mktemp("recordings") / "pong"
   game = atari.get_game("pong")
-  atari_recordings.write_recording(
+  atari_recorder.write_recording(
     str(folder),
     game,
     lambda frames: np.zeros([len(frames), game.num_actions]),

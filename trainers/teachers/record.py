@@ -4,7 +4,7 @@ r"""Records a teacher's games for distillation (paper §4.2, SM §3).
         --teacher=results/teachers/breakout.npz
 
 Makes the folder DIR, a TFDS data set in the RLDS form; see
-data/atari_recordings.py.
+data/atari_recorder.py.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import time
 
 import tensorflow as tf
 
-from data import atari, atari_recordings
+from data import atari, atari_recorder
 from sobolev_tf.networks.atari import INPUT_SHAPE, frames_to_input
 from trainers.lifecycle import command_line
 from trainers.lifecycle.command_line import CommandError
@@ -58,7 +58,7 @@ def record(config, folder):
   try:
     game = atari.get_game(config.game)
     network, card = teacher_files.load_teacher(path, game.name)
-    atari_recordings.write_recording(
+    atari_recorder.write_recording(
       folder,
       game,
       build_policy(network, min(config.num_environments, config.num_frames)),

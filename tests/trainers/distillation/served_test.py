@@ -12,7 +12,7 @@ _IN_ONE_PROCESS = textwrap.dedent(
   import numpy as np
   import tensorflow as tf
   tf.config.threading.set_inter_op_parallelism_threads(8)
-  from data import atari, atari_recordings
+  from data import atari, atari_recorder
   from sobolev_tf.networks.atari import TeacherNetwork, frames_to_input
   from sobolev_tf.export.policies import load_policy, save_policy
   from sobolev_tf.training.optimizers import SharedAdam
@@ -39,7 +39,7 @@ _IN_ONE_PROCESS = textwrap.dedent(
   save_policy(path, teacher,
               {"game": "breakout", "action_names": list(game.actions)})
   teacher, _ = load_policy(path)
-  atari_recordings.write_recording(
+  atari_recorder.write_recording(
     str(folder / "recordings" / "breakout"), game,
     lambda frames: teacher(frames_to_input(tf.constant(frames))).numpy(), 600)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data import atari, atari_recordings
+from data import atari, atari_recorder
 from sobolev_tf.distillation.objective import projected_policy_gradient
 from sobolev_tf.networks.atari import (
   TeacherNetwork,
@@ -49,7 +49,7 @@ def material(tmp_path_factory):
   def policy(frames):
     return network(frames_to_input(tf.constant(frames))).numpy()
 
-  atari_recordings.write_recording(
+  atari_recorder.write_recording(
     str(folder / "recordings" / GAME), game, policy, NUM_FRAMES
   )
   return folder

@@ -2,7 +2,7 @@
 
 import pytest
 
-from data import atari_recordings
+from data import atari_recorder, atari_recordings
 from trainers.lifecycle.command_line import CommandError
 from trainers.teachers import record
 
@@ -25,7 +25,7 @@ def test_the_teacher_that_comes_along_is_recorded_from_any_folder(
 def test_nobody_plays_for_a_folder_that_cannot_be_written(
   tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(atari_recordings, "_play", pytest.fail)
+  monkeypatch.setattr(atari_recorder, "_play", pytest.fail)
   (tmp_path / "file").touch()
   (tmp_path / "there").mkdir()
   for folder, message in (
