@@ -16,8 +16,13 @@ from trainers.distillation import outcome
 from trainers.distillation.examples import TeacherExamples
 from trainers.distillation.learner import DistillationLearner
 from trainers.distillation.objective import Objective
-from trainers.lifecycle.command_line import setting
-from trainers.lifecycle.served import Served, Share, main_updates_setting
+from trainers.lifecycle.served import (
+  Served,
+  Share,
+  main_updates_setting,
+  num_replicas_setting,
+  specs,
+)
 
 _MEASURES = ("train_kl", "train_gradient_distance")
 
@@ -26,12 +31,7 @@ _MEASURES = ("train_kl", "train_gradient_distance")
 class Config(distillation_config.Config):
   """Settings of one run: those of one machine, and two more."""
 
-  num_replicas: int = setting(
-    2,
-    "shares that each batch is cut into; any worker takes any share",
-    "ours",
-    minimum=1,
-  )
+  num_replicas: int = num_replicas_setting(2, "ours")
   main_updates: str = main_updates_setting()
 
   def __post_init__(self):
@@ -48,7 +48,7 @@ class Config(distillation_config.Config):
 
 
 class ServedStudent(Served):
-  """A student on servers, and its copy on the chief.
+  """A student on servers, and its copy on the chief; see `Served`.
 
   Attributes:
     student: the `StudentNetwork` on the servers.
@@ -63,6 +63,8 @@ class ServedStudent(Served):
   }
   share_dtypes = (tf.uint8, tf.float32)
   measure_names = _MEASURES
+  columns = staticmethod(distillation_config.columns)
+  describe = staticmethod(outcome.describe)
 
   def __init__(self, config):
     """Reads recording and teacher; makes nothing else yet.
@@ -79,24 +81,12 @@ class ServedStudent(Served):
     self._size = config.batch_size // config.num_replicas
     self.student = self.main_optimizer = self.local = None
 
-  @staticmethod
-  def columns(config):
-    """Names of the numbers in metrics.csv."""
-    return distillation_config.columns(config)
-
-  @staticmethod
-  def describe(config, result):
-    """A finished run in a line."""
-    return outcome.describe(config, result)
-
   def draw(self, index):
-    """The arrays of a share: frames and the teacher's logits."""
     step, share = divmod(index, self._config.num_replicas)
     first = share * self._size
     return self._examples.training_batch(step, slice(first, first + self._size))
 
   def build_local(self):
-    """Makes the chief's copy; call it where no strategy is in scope."""
     examples, config = self._examples, self._config
     self.local = DistillationLearner(
       self._objective, examples.teacher, examples.game.num_actions
@@ -104,32 +94,24 @@ class ServedStudent(Served):
     self.local.reset(config.seed, config.learning_rate)
 
   def build_served(self):
-    """Makes the variables on the servers; call it in the strategy's scope."""
     self.student = StudentNetwork(self._examples.game.num_actions)
     self.main_optimizer = SharedAdam()
     self.main_optimizer.build(self.main_variables)
 
   @property
   def main_variables(self):
-    """Variables on the servers whose gradients make a round."""
     return self.student.trainable_variables
 
   @property
   def variables(self):
-    """All variables that a worker reads."""
     return self.student.variables
 
   @property
   def share_specs(self):
-    """`tf.TensorSpec`s of the two arrays of a share."""
     shapes = INPUT_SHAPE, (self._examples.game.num_actions,)
-    return [
-      tf.TensorSpec([self._size, *shape], dtype)
-      for shape, dtype in zip(shapes, self.share_dtypes, strict=True)
-    ]
+    return specs(self._size, shapes, self.share_dtypes)
 
   def work(self, x, y, index, measure):
-    """What a worker computes on a share: a `Share`."""
     seed = tf.stack([self._config.seed, tf.cast(index, tf.int32)])
     gradients, parts = self._objective.gradients(
       self.student, self._examples.teacher, x, y, seed
@@ -143,16 +125,13 @@ class ServedStudent(Served):
     return Share(gradients, [], parts.loss, measures)
 
   def apply_main(self, gradients, rate):
-    """Updates the student on the servers; returns an operation."""
     return self.main_optimizer.apply(gradients, self.main_variables, rate)
 
   def rate(self, step):
-    """Learning rate at a step."""
     del step
     return self._config.learning_rate
 
   def pairs(self):
-    """The same variables (on the chief, on the servers)."""
     mine, served = self.local.optimizer, self.main_optimizer
     return [
       *zip(self.local.student.variables, self.variables, strict=True),
@@ -162,7 +141,6 @@ class ServedStudent(Served):
     ]
 
   def trackables(self, step):
-    """What a checkpoint holds of the chief's copy."""
     del step
     return self.local.trackables()
 

@@ -11,6 +11,7 @@ import itertools
 import math
 import operator
 import os
+import re
 import sys
 import textwrap
 import traceback
@@ -157,10 +158,11 @@ def parse(argv, config_class, presets, description, extra=None):
     SystemExit: after `--help`.
   """
   extra = extra or {}
-  if {"--help", "-help", "--helpfull", "-h"} & set(argv[1:]):
+  if _asks_for_help(argv):
     print(_help(config_class, presets, description, extra))
     sys.exit(0)
-  values = _read_flags(argv, config_class, extra)
+  names = [field.name for field in dataclasses.fields(config_class)]
+  values = _read_texts(argv, ["preset", "workdir", *extra, *names])
   preset = values.pop("preset") or next(iter(presets))
   if preset not in presets:
     raise CommandError(_not_one_of("preset", preset, presets))
@@ -212,17 +214,66 @@ def sweep(base, lists, workdir):
   return Command(configs, swept, workdir, {})
 
 
-def _read_flags(argv, config_class, extra):
+def read_flags(argv, declared, description="", known_only=False):
+  """Reads the flags of a command that has no configuration.
+
+  Args:
+    argv: the program's name and its arguments.
+    declared: dict from a flag's name to what `setting` returns; its type is
+      that of its default, and a bool needs no value.
+    description: what the program does, for `--help`.
+    known_only: whether other flags may follow, which somebody else reads.
+
+  Returns:
+    dict from a name to a value.
+
+  Raises:
+    CommandError: an unknown flag, or a value that does not fit.
+    SystemExit: after `--help`.
+  """
+  if _asks_for_help(argv) and not known_only:
+    print("\n".join([description.strip(), "", *_entries(_extras(declared))]))
+    sys.exit(0)
+  switches = [
+    f"--{n}" for n, field in declared.items() if field.default is False
+  ]
+  argv = [f"{word}=true" if word in switches else word for word in argv]
+  texts = _read_texts(argv, declared, known_only)
+  return {
+    name: _parse_extra(name, field, texts[name])
+    for name, field in declared.items()
+  }
+
+
+def split(argv):
+  """The words before "--", and those after it, which are another command's."""
+  place = argv.index("--") if "--" in argv else len(argv)
+  return argv[:place], argv[place + 1 :]
+
+
+def workdir_of(words):
+  """The --workdir of another command's words, or None."""
+  for word in words:
+    found = re.match("--?workdir=(.+)", word)
+    if found:
+      return found[1]
+  return None
+
+
+def _asks_for_help(argv):
+  return bool({"--help", "-help", "--helpfull", "-h"} & set(argv[1:]))
+
+
+def _read_texts(argv, names, known_only=False):
   flag_values = flags.FlagValues()
-  names = [field.name for field in dataclasses.fields(config_class)]
-  for name in ["preset", "workdir", *extra, *names]:
+  for name in names:
     flags.DEFINE_string(name, None, "", flag_values=flag_values)
   try:
-    rest = flag_values(argv)[1:]
+    rest = flag_values(argv, known_only)[1:]
   except flags.Error as error:
     sentence = str(error).replace("\n", " ").rstrip(".")
     raise CommandError(f"{sentence}; --help lists the flags.") from error
-  if rest:
+  if rest and not known_only:
     raise CommandError(
       f"{rest[0]!r} is not a flag; write --name=value, --help lists the names."
     )
@@ -269,7 +320,13 @@ def parse_value(field, text):
 def _parse_extra(name, field, text):
   if text is None:
     return field.default
-  return _parse_one(name, text, type(field.default), field.metadata)
+  kind, metadata = type(field.default), field.metadata
+  if kind is not tuple:
+    return _parse_one(name, text, kind, metadata)
+  return tuple(
+    _parse_one(name, item, type(field.default[0]), metadata)
+    for item in text.split(",")
+  )
 
 
 def _parse_one(name, text, kind, metadata):
@@ -327,13 +384,7 @@ def _help(config_class, presets, description, extra):
       f"preset={_listed(presets)}",
       f"where the other defaults come from (default: {first})",
     ),
-    *(
-      (
-        flag,
-        f"{field.metadata['description']} (default: {_show(field.default)})",
-      )
-      for flag, field in extra.items()
-    ),
+    *_extras(extra),
   ]
   for field in dataclasses.fields(config_class):
     choices = field.metadata.get("choices")
@@ -352,13 +403,25 @@ def _help(config_class, presets, description, extra):
     f"usage: python -m {_program()} --workdir=DIR [--FLAG=VALUE ...]",
     "A flag that ends in ,... takes several values and makes a run for each.",
     "",
+    *_entries(entries),
   ]
+  return "\n".join(lines)
+
+
+def _extras(declared):
+  """(flag, text) of flags that belong to no configuration."""
+  return [
+    (name, f"{field.metadata['description']} (default: {_show(field.default)})")
+    for name, field in declared.items()
+  ]
+
+
+def _entries(entries):
   for flag, text in entries:
-    lines.append(f"  --{flag}")
-    lines += textwrap.wrap(
+    yield f"  --{flag}"
+    yield from textwrap.wrap(
       text, 78, initial_indent=" " * 6, subsequent_indent=" " * 6
     )
-  return "\n".join(lines)
 
 
 def _program():

@@ -18,11 +18,17 @@ import sys
 import tempfile
 import typing
 
-from absl import flags
+from trainers.lifecycle import command_line, finished, tables
+from trainers.lifecycle.command_line import CommandError, setting
 
-from trainers.lifecycle import finished, tables
-from trainers.lifecycle.command_line import CommandError
-
+_FLAGS = {
+  "workdir": setting("", "folder below which finished runs are read"),
+  "output": setting("", "folder of tables and figures"),
+  "add_to": setting(
+    "", "folder reported before, whose rows of other seeds are kept"
+  ),
+  "redraw": setting(False, "make them again from the files in --output"),
+}
 _RESULTS = "results.csv"  # a row per trained network
 _TABLES = (_RESULTS, "curves.csv")
 
@@ -115,15 +121,13 @@ class Report(typing.NamedTuple):
 
   def main(self, argv):
     """Writes what the command line asks for; returns the exit code."""
-    if {"--help", "-h"} & set(argv[1:]):
-      print(self.description)
-      return 0
-    workdir, output, redraw, add_to = _read_flags(argv)
+    given = _read_flags(argv, self.description)
+    output = given["output"]
     try:
-      if redraw:
+      if given["redraw"]:
         table, damages = self.redraw(output), []
       else:
-        table, damages = self.write(workdir, output, add_to)
+        table, damages = self.write(given["workdir"], output, given["add_to"])
     except OSError as error:
       raise CommandError(
         f"--output {output} cannot be written ({error.strerror}); name another "
@@ -149,21 +153,12 @@ def _join(own, other):
   tables.write_csv(own, rows)
 
 
-def _read_flags(argv):
-  values = flags.FlagValues()
-  for name in ("workdir", "output", "add_to"):
-    flags.DEFINE_string(name, None, "", flag_values=values)
-  flags.DEFINE_boolean("redraw", False, "", flag_values=values)
-  try:
-    rest = values(argv)[1:]
-  except flags.Error as error:
-    raise CommandError(str(error)) from error
-  if rest:
-    raise CommandError(f"{rest[0]!r} is not a flag; write --name=value.")
-  if not values.output or bool(values.workdir) == values.redraw:
+def _read_flags(argv, description):
+  given = command_line.read_flags(argv, _FLAGS, description)
+  if not given["output"] or bool(given["workdir"]) == given["redraw"]:
     raise CommandError("give --output, and either --workdir or --redraw.")
-  if values.add_to and values.redraw:
+  if given["add_to"] and given["redraw"]:
     raise CommandError(
       "--add_to joins rows with those of --workdir; leave --redraw out."
     )
-  return values.workdir, values.output, values.redraw, values.add_to
+  return given

@@ -5,6 +5,7 @@ import typing
 import tensorflow as tf
 
 from trainers.lifecycle.command_line import setting
+from trainers.lifecycle.settings import count
 
 
 class Share(typing.NamedTuple):
@@ -114,6 +115,23 @@ class Served(typing.Protocol):
 
   def conclude(self, this_run, result):
     """Writes what a finished run leaves besides; returns its final numbers."""
+
+
+def specs(size, shapes, dtypes):
+  """`share_specs` of `size` examples, from the shapes of one."""
+  return [
+    tf.TensorSpec([size, *shape], dtype)
+    for shape, dtype in zip(shapes, dtypes, strict=True)
+  ]
+
+
+def num_replicas_setting(default, source):
+  """The field `num_replicas` of an experiment's settings on a cluster."""
+  return count(
+    default,
+    "shares that each batch is cut into; any worker takes any share",
+    source,
+  )
 
 
 def main_updates_setting():

@@ -18,18 +18,25 @@ SBATCH_TIMELIMIT, SBATCH_PARTITION, SBATCH_GPUS and so on.
 """
 
 import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
 import time
 
-from absl import flags
-
 from trainers.lifecycle import command_line, exit_codes, sharing
-from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.command_line import CommandError, setting
+from trainers.lifecycle.settings import amount
 
+_FLAGS = {
+  "executor": setting(
+    "local", "who starts the processes", choices=("local", "slurm")
+  ),
+  "parallel": amount(
+    0, "how many; 0: one per processor, or 8 tasks of slurm", maximum=9_999
+  ),
+  "table": setting("", "folder of a sweep whose runs are listed"),
+}
 _POLL = 0.2
 _NEWS_SECONDS = 60.0
 _MOST_DEATHS = 3  # with no run finished between them
@@ -217,46 +224,19 @@ class Array:
 
 def main(argv):
   """Starts a sweep, or prints its table; returns the exit code."""
-  own, command = argv, []
-  if "--" in argv:
-    place = argv.index("--")
-    own, command = argv[:place], argv[place + 1 :]
-  if {"--help", "-h"} & set(own[1:]):
-    print(__doc__)
-    return 0
-  given = _read_flags(own)
+  own, command = command_line.split(argv)
+  given = command_line.read_flags(own, _FLAGS, __doc__)
   if given["table"]:
     return _print_table(given["table"])
   if not command:
     raise CommandError("the command is missing; write it after --.")
-  workdir = _workdir_of(command)
+  workdir = command_line.workdir_of(command)
   news = News(workdir)
   if given["executor"] == "slurm":
     logs = os.path.join(os.path.abspath(workdir or "."), "logs")
     return Array(command, given["parallel"] or 8, news, logs).run()
   count = given["parallel"] or len(os.sched_getaffinity(0))
   return Workers(command, count, news).run()
-
-
-def _read_flags(argv):
-  values = flags.FlagValues()
-  flags.DEFINE_enum(
-    "executor", "local", ("local", "slurm"), "", flag_values=values
-  )
-  flags.DEFINE_integer("parallel", None, "", 1, 9999, flag_values=values)
-  flags.DEFINE_string("table", None, "", flag_values=values)
-  try:
-    rest = values(argv)[1:]
-  except flags.Error as error:
-    sentence = str(error).replace("\n", " ").rstrip(".")
-    raise CommandError(f"{sentence}; --help lists the flags.") from error
-  if rest:
-    raise CommandError(
-      f"{rest[0]!r} is not a flag; the command comes after --."
-    )
-  return {
-    name: values[name].value for name in ("executor", "parallel", "table")
-  }
 
 
 def _print_table(workdir):
@@ -269,14 +249,6 @@ def _print_table(workdir):
   print(sharing.make_table(found), end="")
   print(sharing.summary(found))
   return 0
-
-
-def _workdir_of(command):
-  for word in command:
-    found = re.match("--?workdir=(.+)", word)
-    if found:
-      return found[1]
-  return None
 
 
 def _say(sentence):

@@ -17,7 +17,6 @@ import collections
 import glob
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -25,13 +24,17 @@ import sys
 import threading
 import time
 
-from absl import flags
-
 from trainers.lifecycle import command_line, exit_codes
 from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.settings import amount, count
 from trainers.parameter_server import private_network
 
 _TRAINER = "trainers.parameter_server"
+_FLAGS = {
+  "workers": count(2, "number of workers"),
+  "ps": count(1, "number of parameter servers"),
+  "port": amount(0, "the chief's, the others follow; 0 takes free ones"),
+}
 _REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
 _WORKDIR = os.path.join(_REPOSITORY, "runs", "local_cluster")
 _POLL = 0.1
@@ -314,16 +317,9 @@ def free_ports(count):
 
 def main(argv):
   """Starts a cluster; returns the chief's exit code."""
-  own, arguments = argv, []
-  if "--" in argv:
-    place = argv.index("--")
-    own, arguments = argv[:place], argv[place + 1 :]
-  if {"--help", "-h"} & set(own[1:]):
-    print(__doc__)
-    print("--workers=N, --ps=N; --port=N, as above.")
-    return 0
-  numbers = _read_flags(own)
-  workdir = _workdir_of(arguments)
+  own, arguments = command_line.split(argv)
+  numbers = command_line.read_flags(own, _FLAGS, __doc__)
+  workdir = command_line.workdir_of(arguments)
   if workdir is None:
     workdir = _WORKDIR
     arguments = [*arguments, f"--workdir={workdir}"]
@@ -356,37 +352,6 @@ def _leave_network():
       "milliseconds after its start a member's port can be reached from "
       "outside."
     )
-
-
-def _read_flags(argv):
-  values = flags.FlagValues()
-  for name, default, least in (
-    ("workers", 2, 1),
-    ("ps", 1, 1),
-    ("port", 0, 0),
-  ):
-    flags.DEFINE_integer(name, default, "", least, flag_values=values)
-  try:
-    rest = values(argv)[1:]
-  except flags.Error as error:
-    sentence = str(error).replace("\n", " ").rstrip(".")
-    raise CommandError(
-      f"{sentence}; give --workers, --ps or --port, and the trainer's flags "
-      "after --."
-    ) from error
-  if rest:
-    raise CommandError(
-      f"{rest[0]!r} is not a flag; the trainer's flags come after --."
-    )
-  return {name: values[name].value for name in ("workers", "ps", "port")}
-
-
-def _workdir_of(arguments):
-  for argument in arguments:
-    found = re.match("--?workdir=(.+)", argument)
-    if found:
-      return found[1]
-  return None
 
 
 def _as_exit_code(code):

@@ -18,8 +18,6 @@ started it; the chief resumes from the newest checkpoint.
 import dataclasses
 import sys
 
-from absl import flags
-
 from trainers.distillation.served import ServedStudent
 from trainers.lifecycle import command_line, exit_codes, run
 from trainers.lifecycle.command_line import CommandError, setting
@@ -197,15 +195,5 @@ def main(argv):
 
 def _experiment(argv):
   """The experiment that the flags name; it decides what other flags exist."""
-  values = flags.FlagValues()
-  flags.DEFINE_string("experiment", _DEFAULT, "", flag_values=values)
-  try:
-    values(argv, known_only=True)
-  except flags.Error as error:
-    raise CommandError(f"{error}; --help lists the flags.") from error
-  if values.experiment not in EXPERIMENTS:
-    raise CommandError(
-      f"--experiment is {values.experiment!r}, but it must be one of "
-      f"{', '.join(EXPERIMENTS)}."
-    )
-  return values.experiment
+  name = {"experiment": _FLAGS["experiment"]}
+  return command_line.read_flags(argv, name, known_only=True)["experiment"]

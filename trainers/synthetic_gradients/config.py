@@ -213,6 +213,14 @@ def columns(config):
   )
 
 
+def describe(config, result):
+  """A finished run in a line."""
+  return (
+    f"{config.dataset} {config.method} seed {config.seed}: test accuracy "
+    f"{result['test_accuracy']:.2%}"
+  )
+
+
 def build_data(config):
   """The data set that the configuration names."""
   if config.dataset == "digits":

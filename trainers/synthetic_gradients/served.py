@@ -11,7 +11,13 @@ from sobolev_tf.synthetic_gradients import DecoupledNetwork, is_decayed
 from sobolev_tf.synthetic_gradients.decoupled import MEASURES
 from sobolev_tf.training.optimizers import SharedAdam, SharedMomentum
 from trainers.lifecycle.command_line import CommandError, setting
-from trainers.lifecycle.served import Served, Share, main_updates_setting
+from trainers.lifecycle.served import (
+  Served,
+  Share,
+  main_updates_setting,
+  num_replicas_setting,
+  specs,
+)
 from trainers.synthetic_gradients import config as table1_config
 from trainers.synthetic_gradients import networks
 from trainers.synthetic_gradients.learner import SyntheticGradientLearner
@@ -21,12 +27,7 @@ from trainers.synthetic_gradients.learner import SyntheticGradientLearner
 class Config(table1_config.Config):
   """Settings of one run: those of one machine, and three that differ."""
 
-  num_replicas: int = setting(
-    10,
-    "shares that each batch is cut into; any worker takes any share",
-    "SM §4.2",
-    minimum=1,
-  )
+  num_replicas: int = num_replicas_setting(10, "SM §4.2")
   estimator_updates: str = setting(
     "hogwild",
     "every worker updates the estimators by itself; there is no other way here",
@@ -43,7 +44,7 @@ def _preset(base):
 
 
 class ServedClassifier(Served):
-  """A decoupled network on servers, and its copy on the chief.
+  """A decoupled network on servers, and its copy on the chief; see `Served`.
 
   Attributes:
     network: the `DecoupledNetwork` on the servers.
@@ -57,6 +58,8 @@ class ServedClassifier(Served):
     name: _preset(base) for name, base in table1_config.PRESETS.items()
   }
   share_dtypes = (tf.float32, tf.float32)
+  columns = staticmethod(table1_config.columns)
+  describe = staticmethod(table1_config.describe)
 
   def __init__(self, config):
     """Opens the data and checks that the network fits.
@@ -78,19 +81,6 @@ class ServedClassifier(Served):
     self.network = self.main_optimizer = self.estimator_optimizer = None
     self.local = None
 
-  @staticmethod
-  def columns(config):
-    """Names of the numbers in metrics.csv."""
-    return table1_config.columns(config)
-
-  @staticmethod
-  def describe(config, result):
-    """A finished run in a line."""
-    return (
-      f"{config.dataset} {config.method} seed {config.seed}: test accuracy "
-      f"{result['test_accuracy']:.2%}"
-    )
-
   def draw(self, index):
     """The arrays of a share: pictures and one-hot labels.
 
@@ -103,7 +93,6 @@ class ServedClassifier(Served):
       raise CommandError(str(error)) from error
 
   def build_local(self):
-    """Makes the chief's copy; call it where no strategy is in scope."""
     self.local = SyntheticGradientLearner(
       self._config,
       tf.distribute.get_strategy(),
@@ -112,7 +101,6 @@ class ServedClassifier(Served):
     )
 
   def build_served(self):
-    """Makes the variables on the servers; call it in the strategy's scope."""
     config, num_classes = self._config, self._data.num_classes
     segments = networks.build_segments(config, num_classes)
     shapes = networks.border_shapes(segments, self._data.image_shape)
@@ -126,27 +114,19 @@ class ServedClassifier(Served):
 
   @property
   def main_variables(self):
-    """Variables on the servers whose gradients make a round."""
     return self.network.main_variables
 
   @property
   def variables(self):
-    """All variables that a worker reads."""
     return self.network.variables
 
   @property
   def share_specs(self):
-    """`tf.TensorSpec`s of the two arrays of a share."""
-    data = self._data
-    shapes = [*data.image_shape], [data.num_classes]
-    return [
-      tf.TensorSpec([self._size, *shape], dtype)
-      for shape, dtype in zip(shapes, self.share_dtypes, strict=True)
-    ]
+    shapes = self._data.image_shape, [self._data.num_classes]
+    return specs(self._size, shapes, self.share_dtypes)
 
   @property
   def measure_names(self):
-    """Names of the measures that `gradients` may return."""
     borders = range(1, len(self.network.estimators) + 1)
     return [f"{name}_{border}" for border in borders for name in MEASURES]
 
@@ -170,11 +150,9 @@ class ServedClassifier(Served):
     return self.main_optimizer.apply(decayed, self.main_variables, rate)
 
   def rate(self, step):
-    """Learning rate of the main variables at a step."""
     return float(networks.build_schedule(self._config)(step))
 
   def pairs(self):
-    """The same variables (on the chief, on the servers)."""
     parts = self.local.trackables()
     adam, sgd = parts["estimator_optimizer"], parts["main_optimizer"]
     mine = self.estimator_optimizer
@@ -189,7 +167,6 @@ class ServedClassifier(Served):
     ]
 
   def trackables(self, step):
-    """What a checkpoint holds of the chief's copy, which is at `step`."""
     parts = self.local.trackables()
     parts["main_optimizer"].iterations.assign(step)
     return parts

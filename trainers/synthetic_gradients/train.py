@@ -21,6 +21,7 @@ from trainers.synthetic_gradients.config import (
   Config,
   build_data,
   columns,
+  describe,
 )
 from trainers.synthetic_gradients.learner import SyntheticGradientLearner
 
@@ -124,11 +125,4 @@ def main(argv):
     key = dataclasses.replace(config, num_modules=0) if is_plain else config
     once.setdefault(key, config)
   command = command._replace(configs=list(once.values()))
-  return loop.run_all(command, train, _describe)
-
-
-def _describe(config, result):
-  return (
-    f"{config.dataset} {config.method} seed {config.seed}: test accuracy "
-    f"{result['test_accuracy']:.2%}"
-  )
+  return loop.run_all(command, train, describe)

@@ -14,12 +14,10 @@ import os
 import sys
 import typing
 
-from absl import flags
-
 from trainers.lifecycle import command_line, run, tables
+from trainers.lifecycle.command_line import CommandError, setting
 from trainers.theory import relations, results, statements
 
-_DEFAULT_OUTPUT = "results/theory"
 _COLUMNS = ("statement", "quantity", "measured", "bound", "holds", "figure")
 
 
@@ -99,6 +97,12 @@ STATEMENTS = {
     "Finite differences of a simulator improve a generative temporal model.",
     relations.temporal,
   ),
+}
+
+_FLAGS = {
+  "output": setting("results/theory", "folder of the page"),
+  "figures": setting(tuple(STATEMENTS), "which statements are measured anew"),
+  "redraw": setting(False, "only make pictures and page again"),
 }
 
 
@@ -207,32 +211,19 @@ def _cell(text):
 
 def main(argv):
   """Makes the page that the command line asks for; returns the exit code."""
-  flag_values = flags.FlagValues()
-  flags.DEFINE_string("output", _DEFAULT_OUTPUT, "", flag_values=flag_values)
-  flags.DEFINE_list("figures", list(STATEMENTS), "", flag_values=flag_values)
-  flags.DEFINE_boolean("redraw", False, "", flag_values=flag_values)
-  if {"--help", "-h"} & set(argv[1:]):
-    print(__doc__ + "\nFigures: " + ", ".join(STATEMENTS))
-    return 0
-  try:
-    stray = flag_values(argv)[1:]
-  except flags.Error as error:
-    raise command_line.CommandError(str(error)) from error
-  unknown = [name for name in flag_values.figures if name not in STATEMENTS]
-  if unknown or stray:
-    raise command_line.CommandError(
-      f"there is no figure {(unknown or stray)[0]!r}; use --figures with some "
-      f"of {', '.join(STATEMENTS)}."
+  given = command_line.read_flags(argv, _FLAGS, __doc__)
+  figures, output = given["figures"], given["output"]
+  if figures == ("",):
+    raise CommandError("--figures is empty; name some, or leave it out.")
+  if unknown := [name for name in figures if name not in STATEMENTS]:
+    raise CommandError(
+      f"there is no figure {unknown[0]!r}; use --figures with some of "
+      f"{', '.join(STATEMENTS)}."
     )
-  if not flag_values.figures:
-    raise command_line.CommandError(
-      "--figures is empty; name some, or leave it out."
-    )
-  output = flag_values.output
-  if not flag_values.redraw:
+  if not given["redraw"]:
     run.make_folder(output, "output")
-    merge_rows(output, write_figures(output, flag_values.figures))
+    merge_rows(output, write_figures(output, figures))
   rows = redraw(output)
   print(f"Written to {output}.", file=sys.stderr)
-  measured = [row for row in rows if row["figure"] in flag_values.figures]
+  measured = [row for row in rows if row["figure"] in figures]
   return int(any(row["holds"] != "yes" for row in measured))

@@ -60,3 +60,30 @@ def test_help_explains_every_flag_with_default_and_source(capsys):
     assert field.metadata["description"] in text
     assert field.metadata["source"] in text
   assert "3e-05" in text
+
+
+def test_flags_without_a_configuration_are_typed_by_their_defaults(capsys):
+  declared = {
+    "names": command_line.setting(("a", "b"), "some of them"),
+    "count": command_line.setting(1, "how many", minimum=1),
+    "redraw": command_line.setting(False, "only draw"),
+  }
+
+  def read(*words, **options):
+    return command_line.read_flags(["me", *words], declared, "Me.", **options)
+
+  assert read() == {"names": ("a", "b"), "count": 1, "redraw": False}
+  assert read("--redraw", "--names=c,d", "--count=2") == {
+    "names": ("c", "d"),
+    "count": 2,
+    "redraw": True,
+  }
+  assert read("--redraw=false")["redraw"] is False
+  assert read("--other=1", "--count=3", known_only=True)["count"] == 3
+  for word in ("--other=1", "--count=0", "--redraw=1", "stray"):
+    with pytest.raises(command_line.CommandError):
+      read(word)
+  with pytest.raises(SystemExit) as end:
+    read("--help")
+  assert end.value.code == 0
+  assert "how many (default: 1)" in capsys.readouterr().out

@@ -104,7 +104,9 @@ def test_a_command_line_that_says_too_little_or_too_much_is_refused(flags):
 
 
 def test_help_writes_nothing(capsys):
-  assert call("--help") == 0
+  with pytest.raises(SystemExit) as end:
+    call("--help")
+  assert end.value.code == 0
   assert "What it does." in capsys.readouterr().out
 
 
