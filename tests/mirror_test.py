@@ -84,6 +84,7 @@ EXERCISED_BY = {
   "trainers/lifecycle/exit_codes.py": "trainers/lifecycle/run_test.py",
   "trainers/lifecycle/served.py": "trainers/parameter_server/learner_test.py",
   "trainers/lifecycle/settings.py": "trainers/lifecycle/command_line_test.py",
+  "trainers/lifecycle/values.py": "trainers/lifecycle/command_line_test.py",
   "trainers/parameter_server/local_cluster.py": (
     "trainers/parameter_server/cluster_test.py"
   ),

@@ -5,11 +5,8 @@ from it here. Only `main` sees flags.
 """
 
 import dataclasses
-import difflib
 import errno
 import itertools
-import math
-import operator
 import os
 import re
 import sys
@@ -20,18 +17,12 @@ import typing
 from absl import flags
 
 from trainers.lifecycle import exit_codes
+from trainers.lifecycle.exit_codes import CommandError
+from trainers.lifecycle.values import not_one_of, parse_extra, parse_value
 
+_REMEDY = "write --name=value, --help lists the names"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_WORDS = ("No space left", "File too large", "Disk quota")
-# What TensorFlow's 32 bits hold, where a setting names no narrower range.
-_RANGES = {
-  int: {"minimum": -(2**31), "maximum": 2**31 - 1},
-  float: {"minimum": -3e38, "maximum": 3e38},
-}
-
-
-class CommandError(Exception):
-  """A user's mistake: one sentence for the terminal, exit code 2."""
 
 
 def setting(default, description, source="not stated in the paper", **metadata):
@@ -165,12 +156,12 @@ def parse(argv, config_class, presets, description, extra=None):
   values = _read_texts(argv, ["preset", "workdir", *extra, *names])
   preset = values.pop("preset") or next(iter(presets))
   if preset not in presets:
-    raise CommandError(_not_one_of("preset", preset, presets))
+    raise CommandError(not_one_of("preset", preset, presets))
   workdir = values.pop("workdir")
   if not workdir:
     raise CommandError("--workdir is missing; name the folder of this run.")
   arguments = {
-    name: _parse_extra(name, field, values.pop(name))
+    name: parse_extra(name, field, values.pop(name))
     for name, field in extra.items()
   }
 
@@ -214,7 +205,9 @@ def sweep(base, lists, workdir):
   return Command(configs, swept, workdir, {})
 
 
-def read_flags(argv, declared, description="", known_only=False):
+def read_flags(
+  argv, declared, description="", known_only=False, remedy=_REMEDY
+):
   """Reads the flags of a command that has no configuration.
 
   Args:
@@ -223,6 +216,7 @@ def read_flags(argv, declared, description="", known_only=False):
       that of its default, and a bool needs no value.
     description: what the program does, for `--help`.
     known_only: whether other flags may follow, which somebody else reads.
+    remedy: what to do about a word that is no flag.
 
   Returns:
     dict from a name to a value.
@@ -238,9 +232,9 @@ def read_flags(argv, declared, description="", known_only=False):
     f"--{n}" for n, field in declared.items() if field.default is False
   ]
   argv = [f"{word}=true" if word in switches else word for word in argv]
-  texts = _read_texts(argv, declared, known_only)
+  texts = _read_texts(argv, declared, known_only, remedy)
   return {
-    name: _parse_extra(name, field, texts[name])
+    name: parse_extra(name, field, texts[name])
     for name, field in declared.items()
   }
 
@@ -264,7 +258,7 @@ def _asks_for_help(argv):
   return bool({"--help", "-help", "--helpfull", "-h"} & set(argv[1:]))
 
 
-def _read_texts(argv, names, known_only=False):
+def _read_texts(argv, names, known_only=False, remedy=_REMEDY):
   flag_values = flags.FlagValues()
   for name in names:
     flags.DEFINE_string(name, None, "", flag_values=flag_values)
@@ -274,9 +268,7 @@ def _read_texts(argv, names, known_only=False):
     sentence = str(error).replace("\n", " ").rstrip(".")
     raise CommandError(f"{sentence}; --help lists the flags.") from error
   if rest and not known_only:
-    raise CommandError(
-      f"{rest[0]!r} is not a flag; write --name=value, --help lists the names."
-    )
+    raise CommandError(f"{rest[0]!r} is not a flag; {remedy}.")
   values = {name: flag_values[name].value for name in flag_values}
   for name, text in values.items():
     if text and not text.isprintable():  # NUL, line ends, bytes of no UTF-8
@@ -304,76 +296,6 @@ def _parse_list(field, text):
   if text == "all" and choices:
     return list(choices)
   return [parse_value(field, item) for item in text.split(",")]
-
-
-def parse_value(field, text):
-  """A setting's value from a text; a `CommandError` if it does not fit."""
-  if typing.get_origin(field.type) is not tuple:
-    return _parse_one(field.name, text, field.type, field.metadata)
-  kind = typing.get_args(field.type)[0]
-  return tuple(
-    _parse_one(field.name, item, kind, field.metadata)
-    for item in text.split(",")
-  )
-
-
-def _parse_extra(name, field, text):
-  if text is None:
-    return field.default
-  kind, metadata = type(field.default), field.metadata
-  if kind is not tuple:
-    return _parse_one(name, text, kind, metadata)
-  return tuple(
-    _parse_one(name, item, type(field.default[0]), metadata)
-    for item in text.split(",")
-  )
-
-
-def _parse_one(name, text, kind, metadata):
-  """Reads one value and judges it; every number of a command comes by here."""
-  value = _convert(name, text, kind)
-  choices = metadata.get("choices")
-  if choices and value not in choices:
-    raise CommandError(_not_one_of(name, value, choices))
-  if kind in (int, float):
-    _check_range(name, text, value, {**_RANGES[kind], **metadata})
-  return value
-
-
-def _check_range(name, text, value, limits):
-  rules = {
-    "minimum": (operator.ge, "{:g} or more"),
-    "above": (operator.gt, "above {:g}"),
-    "maximum": (operator.le, "{:.10g} or less"),
-    "below": (operator.lt, "below {:g}"),
-  }
-  for rule, (holds, wording) in rules.items():
-    if rule in limits and not holds(value, limits[rule]):
-      wanted = wording.format(limits[rule])
-      raise CommandError(f"--{name} is {text}, but it must be {wanted}.")
-
-
-def _convert(name, text, kind):
-  if kind is bool:
-    if text.lower() in ("true", "false"):
-      return text.lower() == "true"
-    raise CommandError(f"--{name} is {text!r}; give true or false.")
-  try:
-    value = kind(text)
-  except ValueError as error:
-    wanted = {int: "a whole number", float: "a number"}[kind]
-    shown = text if len(text) < 40 else f"{text[:36]}..."
-    raise CommandError(f"--{name} is {shown!r}; give {wanted}.") from error
-  if kind is float and not math.isfinite(value):
-    raise CommandError(f"--{name} is {text}; give a finite number.")
-  return value
-
-
-def _not_one_of(name, value, choices):
-  close = difflib.get_close_matches(str(value), map(str, choices), 1, 0.4)
-  hint = f" Did you mean {close[0]}?" if close else ""
-  listed = ", ".join(str(choice) for choice in choices)
-  return f"--{name} is {value!r}, but it must be one of {listed}.{hint}"
 
 
 def _help(config_class, presets, description, extra):

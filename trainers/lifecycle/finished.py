@@ -14,7 +14,8 @@ import typing
 
 import numpy as np
 
-from trainers.lifecycle.command_line import CommandError, parse_value
+from trainers.lifecycle.command_line import CommandError
+from trainers.lifecycle.values import parse_value
 
 _REMEDY = "restore it, train the run anew, or give a --workdir without it"
 

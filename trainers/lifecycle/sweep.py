@@ -26,13 +26,13 @@ import time
 
 from trainers.lifecycle import command_line, exit_codes, sharing
 from trainers.lifecycle.command_line import CommandError, setting
-from trainers.lifecycle.settings import amount
+from trainers.lifecycle.settings import count
 
 _FLAGS = {
   "executor": setting(
     "local", "who starts the processes", choices=("local", "slurm")
   ),
-  "parallel": amount(
+  "parallel": count(
     0, "how many; 0: one per processor, or 8 tasks of slurm", maximum=9_999
   ),
   "table": setting("", "folder of a sweep whose runs are listed"),
@@ -225,7 +225,8 @@ class Array:
 def main(argv):
   """Starts a sweep, or prints its table; returns the exit code."""
   own, command = command_line.split(argv)
-  given = command_line.read_flags(own, _FLAGS, __doc__)
+  remedy = "the command comes after --"
+  given = command_line.read_flags(own, _FLAGS, __doc__, remedy=remedy)
   if given["table"]:
     return _print_table(given["table"])
   if not command:

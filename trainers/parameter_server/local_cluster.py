@@ -318,7 +318,8 @@ def free_ports(count):
 def main(argv):
   """Starts a cluster; returns the chief's exit code."""
   own, arguments = command_line.split(argv)
-  numbers = command_line.read_flags(own, _FLAGS, __doc__)
+  remedy = "the trainer's flags come after --"
+  numbers = command_line.read_flags(own, _FLAGS, __doc__, remedy=remedy)
   workdir = command_line.workdir_of(arguments)
   if workdir is None:
     workdir = _WORKDIR
