@@ -23,7 +23,7 @@ Look at:  $OUTPUT/*.png
 Curves:   $ROOT/scripts/tensorboard.sh $OUTPUT/training
 
 What to try next:
-  your own data in ten lines      README.md, "Your own data in ten lines"
+  your own data, one call          README.md, "Your own data"
   the theory as figures, 1 min    ./scripts/reproduce_theory.sh
   Figure 2 of the paper, 1 hour   ./scripts/reproduce_figure2.sh
   every script says what it does  ./scripts/NAME.sh --help

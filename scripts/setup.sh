@@ -64,6 +64,19 @@ without_notes() {
 '^[IE]0000 00:00:[0-9.]+ +[0-9]+ (port|cudart_stub|cuda_platform)\.cc' || true
 }
 
+# What TensorBoard's address says of its view: the main result of whatever runs
+# there are is pinned, and colours are those of methods.
+tensorboard_view() {
+  local tag cards='' methods='regular|sobolev_labels|sobolev|noise|attention'
+  methods="$methods|backprop|noprop|direct|vfbn|critic"
+  for tag in mse error kl accuracy; do
+    cards="$cards${cards:+,}{\"plugin\":\"scalars\",\"tag\":\"test/$tag\"}"
+  done
+  python -c 'import sys, urllib.parse as u; print(u.urlencode(
+    {"pinnedCards": sys.argv[1], "runColorGroup": sys.argv[2]}))' \
+    "[$cards]" "regex:($methods)"
+}
+
 # Starts processes that share a command's runs: each takes the next one that no
 # other has. For small networks one thread per process trains more of them in an
 # hour than one process with many threads. scripts/sweep.sh says where and how

@@ -6,8 +6,8 @@
 # DIR is runs/ by default. FLAGs go to TensorBoard, which listens on this
 # machine alone unless --bind_all is given.
 #
-# What is to be added to the address so that every method has one colour is
-# printed first.
+# What is to be added to the address, so that the main result is on top and every
+# method has one colour, is printed first.
 #
 # Time: until Ctrl-C.
 # Writes: nothing.
@@ -20,8 +20,6 @@ case "${1:-}" in
 esac
 [ -d "$FOLDER" ] || fail "there is no folder $FOLDER; name one with runs in it."
 source "$ROOT/scripts/setup.sh"
-METHODS='regular%7Csobolev_labels%7Csobolev%7Cnoise%7Cattention%7Cbackprop'
-METHODS="$METHODS%7Cnoprop%7Cdirect%7Cvfbn%7Ccritic"
-echo "One colour per method: add ?runColorGroup=regex%3A($METHODS)#timeseries" \
-  "to the address below." >&2
+echo "The main result on top, one colour per method: add" \
+  "?$(tensorboard_view)#timeseries to the address below." >&2
 exec tensorboard --logdir "$FOLDER" "$@" 2> >(without_notes >&2)

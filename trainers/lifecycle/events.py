@@ -1,8 +1,8 @@
 """What a run shows in TensorBoard: curves, pictures, a page, its settings.
 
-The names here are for reading; metrics.csv has the columns' own. A run is
-called by what tells it from others, such as `pong-percentage_1-sobolev-seed_0`,
-so TensorBoard's "color runs by regex" can give each method one colour.
+The names here are for reading; metrics.csv has the columns' own. TensorBoard
+calls a run by its folder, which a sweep names by the settings that it varies,
+so "color runs by regex" can give each method one colour.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
-# Settings that always tell runs apart; others do where they are not the usual.
+# Settings that always tell runs apart; others do where a sweep varies them.
 _TELLING = (
   "game",
   "function",
@@ -24,21 +24,25 @@ _TELLING = (
   "method",
   "seed",
 )
+# The last numbers, for the page of settings; sorted after the curves.
+_AT_THE_END = "test_at_the_end"
 _GROUPS = ("test", "train", "validation")
 _OF_GRADIENTS = ("gradient", "cosine", "relative_error", "asymmetry")
 
 
-def telling_settings(config):
+def telling_settings(config, folder=""):
   """dict of the settings that tell a run from others of its kind.
 
   Args:
     config: a dataclass. Lists, such as the seeds of networks that are trained
       side by side, are left out.
+    folder: path of the run. A sweep makes a level of it for each setting that
+      it varies, named by the value.
   """
-  found = {}
+  found, levels = {}, os.path.normpath(folder).split(os.sep)
   for field in dataclasses.fields(config):
     value = getattr(config, field.name)
-    varies = field.metadata.get("sweep") and value != field.default
+    varies = field.metadata.get("sweep") and str(value) in levels
     if not isinstance(value, tuple) and (field.name in _TELLING or varies):
       found[field.name] = value
   order = {name: place for place, name in enumerate(_TELLING)}
@@ -51,10 +55,10 @@ def telling_settings(config):
   )
 
 
-def name_of(config):
+def name_of(config, folder=""):
   """A run's name: a text speaks for itself, a number has its setting's name."""
   parts = []
-  for name, value in telling_settings(config).items():
+  for name, value in telling_settings(config, folder).items():
     text = f"{value:g}" if isinstance(value, float) else str(value)
     parts.append(text if isinstance(value, str) else f"{name}_{text}")
   return "-".join(parts) or "run"
@@ -109,7 +113,7 @@ class Events:
   def page(self, command):
     """Shows what the run is, its command and all its settings as a text."""
     lines = [
-      f"**{name_of(self._config)}**",
+      f"**{name_of(self._config, self._folder)}**",
       "",
       f"    {command}",
       "",
@@ -131,11 +135,12 @@ class Events:
       result: dict of numbers, or lists of them, which are averaged.
     """
     with self._writer().as_default():
-      settings = telling_settings(self._config)
+      settings = telling_settings(self._config, self._folder)
       if settings:
         hparams.hparams(settings)
       for name, value in result.items():
-        tf.summary.scalar(f"result/{name}", np.mean(value), step=0)
+        tag = f"{_AT_THE_END}/{name.removeprefix('test_')}"
+        tf.summary.scalar(tag, np.mean(value), step=0)
     for writer in self._writers.values():
       writer.flush()
 
@@ -146,6 +151,6 @@ class Events:
 
   def _writer(self, series=""):
     if series not in self._writers:
-      folder = os.path.join(self._folder, name_of(self._config), series)
+      folder = os.path.join(self._folder, series)
       self._writers[series] = tf.summary.create_file_writer(folder)
     return self._writers[series]

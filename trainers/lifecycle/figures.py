@@ -2,6 +2,7 @@
 
 import io
 import os
+import textwrap
 import typing
 
 import matplotlib
@@ -22,6 +23,7 @@ plt.rcParams.update(
   }
 )
 _MARKERS_PER_LINE = 6
+_NOTE_CHARACTERS = 17  # of a note, in an inch
 
 
 class Style(typing.NamedTuple):
@@ -134,6 +136,13 @@ def legend_of(figure, axes, **settings):
     figure.legend(handles.values(), handles.keys(), **place)
 
 
+def add_note(figure, note):
+  """Writes lines below the panels, none longer than the figure is wide."""
+  width = round(_NOTE_CHARACTERS * figure.get_figwidth())
+  lines = [textwrap.fill(line, width) for line in note.split("\n")]
+  figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8)
+
+
 def save(figure, path, note=""):
   """Writes a PNG file and beside it a PDF file for print; forgets the figure.
 
@@ -143,7 +152,7 @@ def save(figure, path, note=""):
     note: line below the panels: data set, seeds, what a band is.
   """
   if note:
-    figure.supxlabel(note, x=0.01, ha="left", fontsize=8)
+    add_note(figure, note)
   drawn = io.BytesIO()
   figure.savefig(drawn, format="png", dpi=110)
   vector = f"{os.path.splitext(path)[0]}.pdf"

@@ -6,6 +6,15 @@ import time
 import tqdm
 
 
+def time_left(seconds):
+  """How long something will take, as a person would say it."""
+  if seconds < 60:
+    return "less than a minute"
+  minutes = round(seconds / 60)
+  hours, rest = divmod(minutes, 60)
+  return f"about {hours} h {rest} min" if hours else f"about {minutes} min"
+
+
 class Progress:
   """Counts steps and shows the rate and the time left.
 
@@ -36,16 +45,19 @@ class Progress:
       self._bar.update(step - self._step)
     self._step = step
     now = time.monotonic()
-    if self._bar is None and now - self._printed >= self._interval:
+    is_due = now - self._printed >= self._interval and step < self._total
+    if self._bar is None and is_due:
       self._printed = now
       self._print(now)
 
   def _print(self, now):
     rate = (self._step - self._first) / (now - self._start)
-    left = (self._total - self._step) / rate if rate else float("inf")
+    rest = ""
+    if rate:
+      left = time_left((self._total - self._step) / rate)
+      rest = f", {rate:.1f} steps/s, {left} left"
     print(
-      f"[{self._description}] step {self._step}/{self._total}, "
-      f"{rate:.1f} steps/s, {left / 60:.1f} min left",
+      f"[{self._description}] step {self._step:,} of {self._total:,}{rest}",
       flush=True,
     )
 

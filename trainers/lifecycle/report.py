@@ -133,7 +133,7 @@ class Report(typing.NamedTuple):
         f"--output {output} cannot be written ({error.strerror}); name another "
         "folder."
       ) from error
-    print(table)
+    print(tables.aligned(table))
     print(f"Written to {output}.", file=sys.stderr)
     for damage in damages:
       print(f"error: left out: {damage}", file=sys.stderr)

@@ -5,6 +5,7 @@ those files alone, so that they can be made again without the runs.
 """
 
 import csv
+import itertools
 
 import numpy as np
 
@@ -21,6 +22,26 @@ def markdown(groups, cells):
   lines = [[cell(group) for cell in cells.values()] for group in groups]
   lines = [list(cells), ["---"] * len(cells), *lines]
   return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def aligned(text):
+  """Markdown whose tables have straight columns, for a terminal."""
+  lines, found = text.split("\n"), []
+  for is_table, block in itertools.groupby(lines, lambda x: x.startswith("|")):
+    block = list(block)
+    found += _straighten(block) if is_table else block
+  return "\n".join(found)
+
+
+def _straighten(lines):
+  rows = [[cell.strip() for cell in x.strip("|").split(" | ")] for x in lines]
+  rows[1] = ["-"] * len(rows[0])
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  rows[1] = ["-" * width for width in widths]
+  return [
+    "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+    for row in rows
+  ]
 
 
 def numbers_of(result, names):

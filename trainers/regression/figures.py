@@ -12,6 +12,7 @@ from scipy import stats
 from data import benchmark_functions
 from trainers.lifecycle.figures import (
   STYLES,
+  add_note,
   as_array,
   describe_bands,
   draw_bands,
@@ -137,7 +138,7 @@ def draw_comparison(grid, columns):
     columns: list of `Column`, the true function first: all share its limits.
   """
   figure, note = _compare(grid, columns)
-  figure.supxlabel(note, x=0.01, ha="left", fontsize=8)
+  add_note(figure, note)
   return as_array(figure)
 
 
@@ -168,14 +169,14 @@ def _compare(grid, columns):
     _plot_surface(surface, grid, column, limits)
     bottom.append(figure.add_subplot(2, count, count + index))
     filled = _plot_field(bottom[-1], grid, column, limits, longest)
-  figure.colorbar(
-    filled, ax=bottom, label="f(x)", extend="both", ticks=MaxNLocator(7)
-  )
+  ticks = MaxNLocator(7).tick_values(*limits)
+  ticks = ticks[(limits[0] <= ticks) & (ticks <= limits[1])]
+  figure.colorbar(filled, ax=bottom, label="f(x)", extend="both", ticks=ticks)
   note = (
     "Below: level sets with gradients at the same scale in all panels, length "
     "in proportion to log(1 + |gradient|); the longest of the function has "
     f"|gradient| = {longest:.3g}, and longer ones end there.\n"
-    "Models of one seed. White dots: training points. Orange: above the "
+    "Models of one seed. Pink dots: training points. Orange: above the "
     "function's range, black: below it, where surfaces are cut off."
   )
   return figure, note
@@ -219,12 +220,18 @@ def _plot_field(axis, grid, column, limits, longest):
     scale=grid.arrows / 1.3,
     scale_units="width",
     pivot="middle",
-    width=0.07 / grid.arrows,
-    color="white" if grid.arrows > _FEW_ARROWS else "black",
+    width=0.08 / grid.arrows,
+    color="white",  # with a rim, for the bright end of the colours
+    edgecolor="black",
+    linewidth=4 / grid.arrows,
   )
   if column.points is not None and len(column.points) <= _MOST_POINTS:
     axis.scatter(
-      *column.points.T, s=9, color="white", edgecolors="black", linewidths=0.5
+      *column.points.T,
+      s=11,
+      color="#F5A3CF",
+      edgecolors="black",
+      linewidths=0.5,
     )
   axis.set(xlabel="x₁", ylabel="x₂")
   axis.grid(False)
@@ -263,7 +270,7 @@ def save_figure2(path, errors, claims=None):
     _mark_claims(axis, function, sizes, claims or {})
   for axis in axes.flat[len(functions) :]:
     axis.axis("off")
-  figure.supylabel("mean squared error at the test points", fontsize=10)
+  figure.supylabel("test mean squared error", fontsize=10)
   for axis in axes[-1]:
     axis.set_xlabel("training points")
   _explain(axes.flat[len(functions)], axes.flat[0])

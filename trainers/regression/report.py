@@ -100,14 +100,14 @@ def _write_surfaces(output, runs):
       continue
     grid = figures.Grid.over(benchmark_functions.get_function(name))
     try:
-      networks = regression.load_networks(run.folder, run.config)
+      with regression.load_networks(run.folder, run.config) as networks:
+        values, gradients = regression.predict(*networks, grid.points)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
       damages.append(
         f"{run.folder}/networks.npz cannot be read ({error}), so its surface "
         "is left out; train the run anew."
       )
       continue
-    values, gradients = regression.predict(*networks, grid.points)
     title, seed = f"{run.config.method}, {size} points", run.config.seed[0]
     surfaces.setdefault(name, {})[title] = np.c_[
       values[0], gradients[0, :, 0]

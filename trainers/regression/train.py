@@ -7,6 +7,7 @@ Networks that differ in their seed alone are trained side by side, as one
 batched step: `--seed=0,1,2,3,4`.
 """
 
+import contextlib
 import dataclasses
 import os
 import typing
@@ -361,24 +362,24 @@ def _show_surface(this_run, learner, scaling):
   this_run.log_image("surface", picture, config.num_steps)
 
 
+@contextlib.contextmanager
 def load_networks(workdir, config):
-  """Reads the trained networks of a finished run.
+  """Lends the trained networks of a finished run.
 
   Args:
     workdir: folder of the run.
     config: its `Config`.
 
-  Returns:
+  Yields:
     A `RegressionLearner` with the weights, and its `ExampleScaling`.
   """
-  learner = build_learner(config)
-  with np.load(
-    os.path.join(workdir, "networks.npz"), allow_pickle=False
-  ) as arrays:
-    for variable in learner.network.trainable_variables:
-      variable.assign(arrays[variable.name.split(":")[0]])
-    scaling = ExampleScaling(*(arrays[name] for name in ExampleScaling._fields))
-  return learner, scaling
+  path = os.path.join(workdir, "networks.npz")
+  with np.load(path, allow_pickle=False) as arrays:
+    with _learners.borrow(_make_learner, *_kind(config)) as learner:
+      for variable in learner.network.trainable_variables:
+        variable.assign(arrays[variable.name.split(":")[0]])
+      scaling = [arrays[name] for name in ExampleScaling._fields]
+      yield learner, ExampleScaling(*scaling)
 
 
 def main(argv):
@@ -388,7 +389,9 @@ def main(argv):
 
 
 def _describe(config, result):
-  errors = " ".join(f"{value:.4g}" for value in result["test_mse"])
+  errors = ", ".join(f"{value:.4g}" for value in result["test_mse"])
+  seeds = ", ".join(map(str, config.seed))
   return (
-    f"{config.function} {config.num_train} {config.method}: test MSE {errors}"
+    f"{config.function}, {config.num_train:,} points, {config.method}: test "
+    f"MSE {errors} (seed {seeds})"
   )

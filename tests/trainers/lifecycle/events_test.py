@@ -27,8 +27,13 @@ class Config:
 def test_a_run_is_named_by_what_tells_it_from_others():
   assert events.name_of(Config()) == "pong-percentage_50-sobolev-seed_0"
   other = Config(method="regular", alpha=0.3, num_steps=5, seed=2)
-  # What is not the usual is named; a longer training is the same experiment.
-  assert events.name_of(other) == "pong-percentage_50-regular-alpha_0.3-seed_2"
+  # What a sweep varies is named; a longer training is the same experiment.
+  assert events.name_of(other, "runs/search/regular/0.3/tensorboard") == (
+    "pong-percentage_50-regular-alpha_0.3-seed_2"
+  )
+  assert events.name_of(other, "runs/1/regular/tensorboard") == (
+    "pong-percentage_50-regular-seed_2"
+  )
 
 
 def test_columns_become_grouped_tags():
@@ -57,19 +62,19 @@ def numbers(folder, tag):
 
 def test_the_varied_settings_and_the_page_are_read_back(tmp_path):
   config = Config(alpha=0.3)
-  written = events.Events(str(tmp_path), config)
+  folder = tmp_path / "0.3" / "tensorboard"
+  written = events.Events(str(folder), config)
   written.page("python -m trainers.distillation --alpha=0.3")
   written.image("surface", np.zeros([2, 3, 3], np.uint8), 4)
   written.result({"test_error": [0.25, 0.75]})
   written.close()
-  (folder,) = tmp_path.iterdir()
   found = read(folder)
   (page,) = found.Tensors("run")
   text = page.tensor_proto.string_val[0].decode()
   assert "python -m trainers.distillation --alpha=0.3" in text
   assert "| alpha | 0.3 | 0.1 | weight |" in text
   assert "| num_steps | 9 |  | updates |" in text
-  assert numbers(folder, "result/test_error") == [(0, 0.5)]
+  assert numbers(folder, "test_at_the_end/error") == [(0, 0.5)]
   metadata = found.SummaryMetadata("_hparams_/session_start_info")
   data = plugin_data_pb2.HParamsPluginData.FromString(
     metadata.plugin_data.content
@@ -93,7 +98,7 @@ def test_resuming_writes_the_same_curves_from_the_metrics(tmp_path):
         if step == 2:
           this_run.save(objects, step)
 
-  folder = tmp_path / "tensorboard" / events.name_of(Config())
+  folder = tmp_path / "tensorboard"
   train(1, 3)  # ends after an update that no checkpoint holds
   before = numbers(folder, "train/loss")
   train(3, 4)

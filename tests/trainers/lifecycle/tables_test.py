@@ -103,3 +103,10 @@ def test_rows_of_further_seeds_stand_with_their_settings():
     tables.join_seeds(
       rows("booth", "3"), [{"function": "booth", "rate": "1", "seed": "4"}]
     )
+
+
+def test_a_terminal_shows_straight_columns_and_leaves_other_lines():
+  text = "| a | long |\n| --- | --- |\n| 12.5 | b |\n| - |  |\n\nOf 2.\n"
+  assert tables.aligned(text) == (
+    "a     long\n----  ----\n12.5  b\n-\n\nOf 2.\n"
+  )

@@ -91,8 +91,8 @@ def test_figures_are_handed_the_numbers_of_each_run(
         method=method,
         learning_rate=0.001,
       )
-      networks = regression.load_networks(run, config)
-      values, gradients = regression.predict(*networks, grid.points)
+      with regression.load_networks(run, config) as networks:
+        values, gradients = regression.predict(*networks, grid.points)
       name = {"regular": "regular", "sobolev": "Sobolev"}[method]
       place = titles.index(f"{name}, {size} points")
       np.testing.assert_allclose(columns[place][1], values[0], rtol=1e-6)

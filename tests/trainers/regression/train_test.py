@@ -160,9 +160,9 @@ def test_sobolev_training_generalises_better_from_twenty_points(tmp_path):
 def test_saved_networks_predict_as_the_trained_ones(tmp_path):
   config = config_of(num_train=20, scaling="standard")
   result = regression.train(config, tmp_path)
-  learner, scaling = regression.load_networks(tmp_path, config)
   test_set = regression.build_test_set(config)
-  assert regression.evaluate(learner, scaling, test_set) == result
+  with regression.load_networks(tmp_path, config) as (learner, scaling):
+    assert regression.evaluate(learner, scaling, test_set) == result
 
 
 def test_test_points_are_shared_and_apart_from_training_points():
