@@ -221,6 +221,38 @@ def make_table(loads, flops, overhead):
   return "\n".join(lines) + "\n"
 
 
+def make_requests(loads, flops, overhead, gigabits=25):
+  """Renders what to ask a cluster for, as Markdown.
+
+  Servers are as many as reach 90 % of what the links allow. A server keeps the
+  variables, the optimizers' slots, which are as many at most twice, and the
+  round's gradients.
+
+  Args:
+    loads: dict from a name to (`Load`, number of workers).
+    flops: of a worker.
+    overhead: seconds per share.
+    gigabits: of every link.
+  """
+  lines = [
+    "| run | workers | updates | servers | MB of numbers on a server "
+    "| Gbit/s used by a worker / a server | shares/s |",
+    "|---|---|---|---|---|---|---|",
+  ]
+  for name, (load, workers) in loads.items():
+    one = Machine(workers, 1, gigabits, flops, overhead)
+    for kind, servers in servers_needed(load, one).items():
+      machine = dataclasses.replace(one, servers=servers)
+      rate = rates(load, machine)[kind][0]
+      bits = 8e-9 * rate * sum(load.read)
+      held = fullest(load.read, servers)
+      lines.append(
+        f"| {name} | {workers} | {kind} | {servers} | {4 * held / 1e6:.0f} "
+        f"| {bits / workers:.1f} / {8e-9 * rate * held:.1f} | {rate:.0f} |"
+      )
+  return "\n".join(lines) + "\n"
+
+
 def build_loads():
   """The networks of Table 1, with the paper's numbers of workers."""
   cifar, imagenet = PRESETS["paper"], PRESETS["paper_imagenet"]
@@ -257,13 +289,15 @@ def main():
     help="per share: scheduling, messages, starting kernels",
   )
   given = parser.parse_args()
+  loads = build_loads()
+  speeds = (given.gpu_tflops * 1e12, given.overhead_ms / 1e3)
   text = (
     f"`python -m benchmarks.parameter_server_model --gpu_tflops="
     f"{given.gpu_tflops} --overhead_ms={given.overhead_ms}`: a model; nothing "
     f"here was measured on GPUs. {_PICTURES} pictures a share.\n\n"
-    + make_table(
-      build_loads(), given.gpu_tflops * 1e12, given.overhead_ms / 1e3
-    )
+    + make_table(loads, *speeds)
+    + "\nWhat to ask for, with links of 25 Gbit/s each way:\n\n"
+    + make_requests(loads, *speeds)
   )
   timing.publish(text, given.output, "parameter_server_model")
 

@@ -12,6 +12,11 @@
 # no authentication (hence --bind=any must be given): use it only where nobody
 # else reaches the ports PORT to PORT + ntasks.
 #
+# Two minutes before the time limit the chief saves and the job goes back into
+# the queue, as it does where Slurm preempts and requeues it; it goes on at the
+# newest checkpoint. Slurm's --gpus-per-task decides which GPU a worker sees;
+# chief and servers use none.
+#
 #   PORT=22220                          the chief's port, the others follow
 #                                       (default: 22220)
 #   TRAINER=trainers.parameter_server   the module that every task runs
@@ -20,6 +25,9 @@
 # Time: what the preset takes.
 # Writes: --workdir.
 #SBATCH --job-name=parameter_server
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=B:USR1@120
 set -euo pipefail
 HERE="$(dirname "${BASH_SOURCE[0]}")"
 if [ ! -f "$HERE/usage.sh" ]; then # sbatch runs a copy from elsewhere
@@ -29,12 +37,25 @@ source "$HERE/usage.sh"
 SELF="$ROOT/scripts/slurm_cluster.sh"
 TRAINER="${TRAINER:-trainers.parameter_server}"
 whole_number PORT 22220 1
+# Seconds that servers and workers go on when all are told to stop.
+PATIENCE=20
+
+# Returns when the chief has gone, or the patience has.
+wait_for_chief() {
+  local second host="${CHIEF%:*}" port="${CHIEF##*:}"
+  for second in $(seq "$PATIENCE"); do
+    timeout 2 bash -c "exec 3<>/dev/tcp/$host/$port" 2>/dev/null || return 0
+    sleep 1
+  done
+}
 
 # One task: takes its part in the cluster, again and again if necessary.
 member() {
   local stopping="" code part="$1" config="$2"
   shift 2
   trap 'stopping=yes' TERM INT
+  # A warning is for the chief, who saves; it needs the others for that.
+  if [ "$part" = chief ]; then trap 'stopping=yes' USR1; else trap '' USR1; fi
   case "$part" in chief | ps) export CUDA_VISIBLE_DEVICES=-1 ;; esac
   while true; do
     code=0
@@ -42,6 +63,8 @@ member() {
     TF_CONFIG="$config" python -m "$TRAINER" "$@" &
     child=$!
     wait "$child" || code=$?
+    # All are told to stop at once; the chief needs the others for saving.
+    [ -z "$stopping" ] || [ "$part" = chief ] || wait_for_chief
     while [ -n "$stopping" ] && kill -TERM "$child" 2>/dev/null; do
       code=0
       wait "$child" || code=$?
@@ -98,6 +121,21 @@ listed() { # FIRST COUNT
 }
 CLUSTER="{\"chief\": $(listed 0 1), \"ps\": $(listed 1 "$SERVERS"), "
 CLUSTER+="\"worker\": $(listed $((SERVERS + 1)) "$SLURM_NTASKS")}"
-export CLUSTER SERVERS PORT TRAINER
+CHIEF="${addresses[0]//\"/}"
+export CLUSTER SERVERS PORT TRAINER CHIEF
 # A task ends for good only when the run does: then --wait ends the others.
-exec srun --label --wait=15 --kill-on-bad-exit=1 "$SELF" --member "$@"
+srun --label --wait=15 --kill-on-bad-exit=1 "$SELF" --member "$@" &
+tasks=$! warned=""
+trap 'warned=yes; kill -USR1 "$tasks"' USR1
+trap 'kill -TERM "$tasks"' TERM INT
+code=0
+wait "$tasks" || code=$?
+while kill -0 "$tasks" 2>/dev/null; do # a signal ends `wait`, too
+  code=0
+  wait "$tasks" || code=$?
+done
+if [ -n "$warned" ] && [ "$code" -ge 128 ]; then
+  echo "Job $SLURM_JOB_ID goes back into the queue."
+  exec scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$code"

@@ -14,6 +14,7 @@ at hand have no netem.
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -88,8 +89,8 @@ def _cut(run, network, host, seconds=_CUT):
 
 
 SCENARIOS = (
-  worker_cut,
   worker_cut_for_good,
+  worker_cut,
   server_cut,
   server_cut_long,
   bandwidth_halved,
@@ -132,6 +133,8 @@ def main():
   if lack:
     print(f"error: {lack}; this needs root's rights on Linux.", file=sys.stderr)
     return 2
+  # Ended as by an error: the processes and the network end, too.
+  signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
   training = [*_TRAINING, *given.flags]
   chosen = given.only.split(",") if given.only else None
   wanted = {f"plain_{seed}": plain for seed in range(given.plain_runs)}
@@ -144,14 +147,17 @@ def main():
     seed = [f"--seed={name[-1]}"] if scenario is plain else []
     workdir = os.path.join(folder, name)
     outcomes[name] = play(scenario, workdir, [*training, *seed])
-    print(cluster_faults.make_table(outcomes).splitlines()[-1], flush=True)
-  text = (
-    f"`./scripts/namespaces.sh` on {timing.machine()}; two workers and two "
-    f"servers, each a network namespace, `{' '.join(training)}`.\n\n"
-    f"{cluster_faults.make_table(outcomes)}\n"
-  )
+    shutil.rmtree(workdir, ignore_errors=True)
+    table = cluster_faults.make_table(outcomes)
+    print(table.splitlines()[-1], flush=True)
+    # What is done is kept, should the rest be interrupted.
+    timing.publish(
+      f"`./scripts/namespaces.sh` on {timing.machine()}; two workers and two "
+      f"servers, each a network namespace, `{' '.join(training)}`.\n\n{table}",
+      given.output,
+      "namespaces",
+    )
   shutil.rmtree(folder, ignore_errors=True)
-  timing.publish(text, given.output, "namespaces")
   return 1 if any(cluster_faults.judge(outcomes).values()) else 0
 
 

@@ -63,7 +63,11 @@ class Watched:
 
   def __exit__(self, *unused):
     if self.process.poll() is None:  # a scenario failed
-      self.process.kill()
+      self.process.send_signal(signal.SIGTERM)
+      try:
+        self.process.wait(30)
+      except subprocess.TimeoutExpired:
+        self.process.kill()
 
   def _listen(self):
     for line in self.process.stdout:

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from data import imagenet, imagenet_stand_in, inception_crop
+from data.record_files import RecordFiles
 
 SIZE = 32
 BROKEN = {"cut.JPEG", "text.JPEG", "empty.JPEG"}
@@ -66,6 +67,29 @@ def test_an_epoch_visits_every_readable_picture(stored):
   assert set(seen) - {32} == set(range(35)) - {32, 33, 34}
   assert len(seen) == 35  # the unreadable ones were replaced
   assert names(data.skipped) | {"cut.JPEG"} == BROKEN
+
+
+def test_hosts_and_replicas_read_every_record_of_an_epoch_once(
+  tmp_path, monkeypatch
+):
+  imagenet_stand_in.write_stand_in(tmp_path, 12, 1)
+  reads, read = [], RecordFiles.read
+
+  def noted(self, index):
+    reads.append(int(index))
+    return read(self, index)
+
+  monkeypatch.setattr(RecordFiles, "read", noted)
+  # Six shares of two pictures on three hosts, in whatever order they come.
+  hosts = [open_stored(tmp_path) for _ in range(3)]
+  for index, host in ((0, 2), (2, 0), (1, 2), (5, 1), (3, 2), (4, 0)):
+    hosts[host].training_batch(index, 2)
+  assert sorted(reads) == list(range(12))
+  reads.clear()
+  # One host reads the joined batch of its replicas, who take their parts.
+  for _ in open_stored(tmp_path).training_batches(0, 3, 4):
+    pass
+  assert sorted(reads) == list(range(12))
 
 
 def test_a_batch_depends_on_seed_and_step_alone(stored):

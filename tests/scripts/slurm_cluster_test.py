@@ -22,8 +22,10 @@ for number in $(seq 0 $((SLURM_NTASKS - 1))); do
   tasks+=($!)
 done
 [ -n "$waits" ] || { wait; exit 0; }
+trap 'kill -USR1 "${tasks[@]}"' USR1
 wait -n
 code=$?
+while [ "$code" = 138 ] && kill -0 "${tasks[0]}"; do wait -n; code=$?; done
 kill "${tasks[@]}" 2>/dev/null
 wait
 exit "$code"
@@ -45,6 +47,13 @@ if role == "chief" and first:
   sys.exit(75)
 if role == "worker" and index == 0 and first:
   os.kill(os.getpid(), signal.SIGKILL)
+if role == "chief" and "WARN" in os.environ:
+  def save(number, frame):
+    open(os.path.join(folder, "saved"), "w").close()
+    sys.exit(128 + number)
+  signal.signal(signal.SIGTERM, save)
+  os.kill(int(os.environ["WARN"]), signal.SIGUSR1)
+  time.sleep(60)
 if role == "chief":
   def starts(name):
     path = os.path.join(folder, name)
@@ -58,14 +67,16 @@ time.sleep(60)
 
 
 def call(tmp_path, *arguments, **environment):
+  """Calls the script with arguments, or a line of a shell that does."""
   folder = tmp_path / "bin"
   folder.mkdir()
   (folder / "srun").write_text(_SRUN)
   (folder / "srun").chmod(0o755)
   (folder / "stand_in_trainer.py").write_text(_TRAINER)
   (tmp_path / "notes").mkdir()
+  is_line = len(arguments) == 1 and " " in arguments[0]
   return subprocess.run(
-    [str(SCRIPT), *arguments],
+    ["bash", "-c", *arguments] if is_line else [str(SCRIPT), *arguments],
     env={
       **os.environ,
       "PATH": f"{folder}:{os.environ['PATH']}",
@@ -108,6 +119,28 @@ def test_tasks_learn_their_parts_and_are_started_again(tmp_path, code):
     assert len(told) == (2 if name in ("chief_0", "worker_0") else 1)
     gpu = "3" if name.startswith("worker") else "-1"
     assert told[0] == [jobs, ["--preset=smoke", "--workdir=a b"], gpu]
+
+
+def test_before_the_time_limit_the_chief_saves_and_the_job_is_requeued(
+  tmp_path,
+):
+  tools = tmp_path / "tools"
+  tools.mkdir()
+  (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/told\n')
+  (tools / "scontrol").chmod(0o755)
+  # Under `exec` the script has the number of the shell that starts it.
+  result = call(
+    tmp_path,
+    f'PATH="{tools}:$PATH" WARN=$$ exec {SCRIPT} -- --preset=smoke',
+    SLURM_NTASKS="3",
+    SLURM_JOB_ID="91",
+    CUDA_VISIBLE_DEVICES="0",
+    CHIEF_CODE="0",
+  )
+  assert result.returncode == 0, result.stderr
+  assert (tmp_path / "told").read_text() == "requeue 91\n"
+  assert (tmp_path / "notes" / "saved").exists()
+  assert (tmp_path / "notes" / "ps_0").exists()
 
 
 @pytest.mark.parametrize(

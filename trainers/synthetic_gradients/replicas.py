@@ -33,6 +33,8 @@ def build_strategy(num_replicas):
       f"{kind}(s); lower it, --batch_size counts all replicas together."
     )
   if gpus:
+    # The default sums gradients by a collective, which on GPUs is NCCL's
+    # all-reduce: it needs no merge call, and every byte crosses a link once.
     return tf.distribute.MirroredStrategy(
       [f"GPU:{index}" for index in range(num_replicas)]
     )

@@ -92,3 +92,84 @@ def test_two_synchronous_replicas_equal_one_device_with_the_joined_batch(
 ):
   result = run_there(["-c", _TWO_REPLICAS], str(tmp_path))
   assert result.returncode == 0, result.stderr[-3000:]
+
+
+# Every method and kind of update, on networks of a few numbers. Smooth units
+# and plain descent, as above; a replica's own update of a shared estimator then
+# is its part of the mean.
+_MANY_REPLICAS = textwrap.dedent(
+  """
+  import dataclasses
+  import numpy as np
+  import sonnet as snt
+  import tensorflow as tf
+
+  tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 8)
+  tf.config.run_functions_eagerly(True)
+  tf.nn.relu = tf.tanh
+
+  from sobolev_tf.networks.batch_norm import BatchNorm
+  from sobolev_tf.networks.initialisers import FanInNormal
+  from sobolev_tf.training.optimizers import SharedMomentum
+  from trainers.synthetic_gradients import config as configs
+  from trainers.synthetic_gradients import learner as learners
+  from trainers.synthetic_gradients import networks
+
+  class Segment(snt.Module):
+    def __init__(self, channels, layer, is_last=False):
+      super().__init__()
+      self.layer = snt.Conv2D(channels, 1, w_init=FanInNormal(0, layer))
+      self.norm, self.is_last = BatchNorm(channels), is_last
+
+    def __call__(self, x, is_training):
+      h = tf.tanh(self.norm(self.layer(x), is_training))
+      return tf.reduce_mean(h, axis=[1, 2]) if self.is_last else h
+
+  networks.build_segments = lambda config, num_classes: (
+    [Segment(num_classes, 0, True)] if config.method == "backprop" else
+    [Segment(3, 1), Segment(4, 2), Segment(num_classes, 3, True)])
+  draw = np.random.default_rng(0)
+  x = draw.normal(size=(16, 2, 2, 3)).astype(np.float32)
+  y = np.eye(5, dtype=np.float32)[draw.integers(5, size=16)]
+
+  def train(method, updates, count):
+    config = dataclasses.replace(
+      configs.PRESETS["smoke"], method=method, width=0.02, num_modules=2,
+      estimator_updates=updates, estimator_loss="l2")
+    part = count if updates == "hogwild" else 1
+    learners.SharedAdam = lambda rate: SharedMomentum(0.05 / part, momentum=0.0)
+    strategy = tf.distribute.get_strategy() if count == 1 else (
+      tf.distribute.MirroredStrategy(
+        [f"CPU:{index}" for index in range(count)],
+        tf.distribute.ReductionToOneDevice()))
+    assert strategy.num_replicas_in_sync == count
+    learner = learners.SyntheticGradientLearner(config, strategy, (2, 2, 3), 5)
+    start = [v.numpy() for v in learner.network.variables]
+    for _ in range(2):
+      logs = learner.train_step(x, y)
+    assert logs["is_made"]
+    return start, [v.numpy() for v in learner.network.variables]
+
+  compared = 0
+  for method in networks.METHODS:
+    start, one = train(method, "sync", 1)
+    # A constant before a BatchNorm has no effect, hence no gradient.
+    moved = [np.abs(a - b).max() > 1e-4 for a, b in zip(start, one)]
+    assert sum(moved) > 0.7 * len(moved), (method, moved)
+    for count in (2, 4, 8):
+      for updates in ("sync", "hogwild"):
+        _, many = train(method, updates, count)
+        for a, b in zip(one, many, strict=True):
+          np.testing.assert_allclose(
+            a, b, rtol=0, atol=1e-5, err_msg=f"{method} {updates} {count}")
+        compared += 1
+  assert compared == 7 * 3 * 2
+  """
+)
+
+
+def test_two_four_and_eight_replicas_equal_one_device_for_every_method():
+  result = run_there(["-c", _MANY_REPLICAS])
+  assert result.returncode == 0, result.stderr[-3000:]
