@@ -130,6 +130,8 @@ class Network:
   def lose(self, host, percent):
     """Drops some of the packets that arrive at a host, at random."""
     self._in(host, "nft", "add", "table", "ip", "loss")
+    self._in(host, "nft", "delete", "table", "ip", "loss")
+    self._in(host, "nft", "add", "table", "ip", "loss")
     chain = "{ type filter hook prerouting priority 0; }"
     self._in(host, "nft", f"add chain ip loss arriving {chain}")
     rule = f"numgen random mod 1000 < {round(10 * percent)} drop"

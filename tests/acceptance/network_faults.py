@@ -3,16 +3,20 @@
     ./scripts/namespaces.sh [--only=NAME,...] [--output=DIR] [-- FLAG ...]
 
 Chief, two workers and two parameter servers are hosts of their own: network
-namespaces with an address each, on a switch. A scenario does one thing to a
-cable while they train; it passes as those of cluster_faults do. FLAGs go to the
-trainer.
+namespaces with an address each, on a switch. While they train, one thing after
+the other is done to their cables; each time the run has to get on, by itself,
+and lose no more steps than lie between two checkpoints. At the end the run is
+asked to stop, and has to save. FLAGs go to the trainer.
 
 Cuts take a host off the switch, so nothing tells the others. Rates are limited
 by tc's tbf, packets dropped by nft; delay comes from `wire`, since the kernels
 at hand have no netem.
 """
 
+import collections.abc
+import dataclasses
 import os
+import re
 import shutil
 import signal
 import sys
@@ -20,113 +24,200 @@ import tempfile
 import time
 
 from benchmarks import timing
-from tests.acceptance import cluster_faults, namespaces
-from tests.acceptance.watched_cluster import Watched
+from tests.acceptance import namespaces
+from tests.acceptance.watched_cluster import Watched, is_alive
 
 _WORKERS, _SERVERS = 2, 2
-_CUT = 30.0  # seconds
-_NORMAL, _HALF = 20, 10  # Mbit/s, where the network decides
-_DELAY = 25  # ms each way
-_LOSS = 1  # per cent of the packets
-_TRAINING = (
-  *cluster_faults.TRAINING,
+_MOST_SECONDS = 3600.0
+EVALUATE_EVERY, CHECKPOINT_EVERY = 2, 10
+TRAINING = (
+  "--preset=smoke",
+  "--dataset=digits",
+  "--method=sobolev",
+  "--num_modules=1",
+  "--width=0.1",
+  "--batch_size=8",
   "--num_replicas=2",
+  "--num_steps=100000",
+  f"--evaluate_every={EVALUATE_EVERY}",
+  f"--checkpoint_every={CHECKPOINT_EVERY}",
+  "--num_test=50",
 )
 
 
-def plain(run, network):
-  """Nothing happens."""
+@dataclasses.dataclass
+class Fault:
+  """What is done to the network, and undone.
+
+  Attributes:
+    words: what a reader is told.
+    begin: function of the network.
+    end: the same; None if it stays so.
+    seconds: between the two; None if the run has to get on meanwhile.
+  """
+
+  words: str
+  begin: collections.abc.Callable
+  end: collections.abc.Callable | None
+  seconds: float | None = None
 
 
-def worker_cut(run, network):
-  """A worker is cut off for 30 s."""
-  _cut(run, network, "worker0")
+def _cut(host, seconds, words):
+  def begin(network):
+    network.cut(host)
+
+  def end(network):
+    network.mend(host)
+
+  return Fault(words, begin, end if seconds else None, seconds)
 
 
-def worker_cut_for_good(run, network):
-  """A worker is cut off and never comes back."""
-  run.wait_for_training()
-  network.cut("worker0")
+def _limit_all(megabits):
+  def limit(network):
+    for host in network.addresses:
+      if host != _DELAYED:
+        network.limit(host, megabits)
+
+  return limit
 
 
-def server_cut(run, network):
-  """A parameter server is cut off for 30 s."""
-  _cut(run, network, "ps0")
+def _lose(percent):
+  def lose(network):
+    for host in ("worker1", "ps0"):
+      network.lose(host, percent)
+
+  return lose
 
 
-def server_cut_long(run, network):
-  """A parameter server is cut off for 90 s: the chief gives it up meanwhile."""
-  _cut(run, network, "ps0", 3 * _CUT)
+def _delay(milliseconds):
+  return lambda network: network.delay(_DELAYED, milliseconds)
 
 
-def bandwidth_halved(run, network):
-  """Every cable carries 20 Mbit/s, and later 10."""
-  for host in network.addresses:
-    network.limit(host, _NORMAL)
-  run.wait_for_training()
-  for host in network.addresses:
-    network.limit(host, _HALF)
+_DELAYED = "worker0"
+FAULTS = {
+  "worker_cut": _cut("worker1", 30, "a worker is cut off for 30 s"),
+  "server_cut": _cut("ps0", 30, "a server is cut off for 30 s"),
+  "bandwidth": Fault("20 Mbit/s everywhere", _limit_all(20), None),
+  "bandwidth_halved": Fault(
+    "10 Mbit/s everywhere", _limit_all(10), _limit_all(1000)
+  ),
+  "delay": Fault(
+    "the way to a worker and back takes 50 ms longer", _delay(25), _delay(0)
+  ),
+  "loss": Fault(
+    "1 % of the packets to a worker and a server are lost", _lose(1), _lose(0)
+  ),
+  "server_cut_long": _cut("ps0", 90, "a server is cut off for 90 s"),
+  "worker_cut_for_good": _cut(
+    "worker1", None, "a worker is cut off and never comes back"
+  ),
+}
 
 
-def delay_added(run, network):
-  """The way to a worker and back takes 50 ms longer."""
-  run.wait_for_training()
-  network.delay("worker0", _DELAY)
+@dataclasses.dataclass
+class Outcome:
+  """What came of a fault: seconds until news after its end, and the rest."""
+
+  news: float
+  silence: float
+  restarts: int
+  steps_lost: int
 
 
-def packets_lost(run, network):
-  """One packet in a hundred that arrives at a worker or a server is lost."""
-  run.wait_for_training()
-  network.lose("worker0", _LOSS)
-  network.lose("ps0", _LOSS)
+def play(fault, run, network):
+  """Lets a fault happen to a run that trains; returns its `Outcome`.
+
+  News is a row of metrics.csv from after the fault, or from after the start of
+  one that the run has to live with.
+  """
+  rows = run.rows()
+  run.wait_for(lambda: run.rows() > rows, "the next test")
+  step, first, starts = run.last_step(), len(run.words), len(run.all_pids())
+  begun = run.now
+  fault.begin(network)
+  if fault.seconds:
+    time.sleep(fault.seconds)
+    fault.end(network)
+    step = run.last_step()
+  hit = run.now
+  # The second one: the first may have been under way.
+  run.wait_for(lambda: run.last_step() > step + run.interval, "news")
+  news = run.now - hit
+  if fault.end and not fault.seconds:
+    fault.end(network)
+  words = run.words[first:]
+  times = [begun, *(seconds for seconds, _ in words), run.now]
+  resumed = [
+    int(found[1])
+    for _, line in words
+    if (found := re.search(r"Resuming at step (\d+)", line))
+  ]
+  return Outcome(
+    news=news,
+    silence=max(b - a for a, b in zip(times, times[1:], strict=False)),
+    restarts=len(run.all_pids()) - starts,
+    steps_lost=max([step - one for one in resumed], default=0),
+  )
 
 
-def _cut(run, network, host, seconds=_CUT):
-  run.wait_for_training()
-  network.cut(host)
-  time.sleep(seconds)
-  network.mend(host)
+def play_all(names, workdir, training, tell=print):
+  """Lets faults happen to one run, one after the other.
 
+  Args:
+    names: of `FAULTS`.
+    workdir: folder of the run.
+    training: flags of the trainer.
+    tell: function of the outcomes so far, a dict by name.
 
-SCENARIOS = (
-  worker_cut_for_good,
-  worker_cut,
-  server_cut,
-  server_cut_long,
-  bandwidth_halved,
-  delay_added,
-  packets_lost,
-)
-
-
-def play(scenario, workdir, training):
-  """Plays a scenario; returns a `cluster_faults.Outcome`."""
+  Returns:
+    The outcomes, the exit code of the run, which is asked to stop at the end,
+    and what is left of it.
+  """
   hosts = namespaces.cluster_of(_WORKERS, _SERVERS)
-  names = [name for names in hosts.values() for name in names]
-  delayed = ["worker0"] if scenario is delay_added else []
   folder = os.path.join(workdir, "logs")
   os.makedirs(folder)
-  tag = f"s{os.getpid()}"
-  with namespaces.Network(names, tag, delayed) as network:
-    supervisor = ["-m", "tests.acceptance.namespaced_cluster", tag]
-    numbers = [str(_WORKERS), str(_SERVERS)]
-    with Watched(
-      workdir, training, supervisor=[*supervisor, *numbers, folder]
-    ) as run:
-      scenario(run, network)
-      step, hit, news = run.last_step(), run.now, None
-      if scenario is not plain:
-        run.wait_for(lambda: run.last_step() > step, "news")
-        news = run.now
-      code = run.finish()
-    return cluster_faults.outcome(run, code, hit, step, news)
+  tag, outcomes = f"s{os.getpid()}", {}
+  supervisor = ["-m", "tests.acceptance.namespaced_cluster", tag]
+  supervisor += [str(_WORKERS), str(_SERVERS), folder]
+  every = [host for one in hosts.values() for host in one]
+  with (
+    namespaces.Network(every, tag, [_DELAYED]) as network,
+    Watched(workdir, training, supervisor=supervisor) as run,
+  ):
+    run.most_seconds = _MOST_SECONDS
+    run.interval = EVALUATE_EVERY
+    run.wait_for_training(1)
+    for name in names:
+      outcomes[name] = play(FAULTS[name], run, network)
+      tell(outcomes)
+    run.process.send_signal(signal.SIGTERM)
+    code = run.finish()
+    time.sleep(1)
+    left = [pid for pid in run.all_pids() if is_alive(pid)]
+  return outcomes, code, left
+
+
+def make_table(outcomes):
+  """Renders outcomes, a dict by name, as Markdown."""
+  lines = [
+    "| fault | passes | news after | longest silence | restarts "
+    "| steps made again |",
+    "|---|---|---|---|---|---|",
+  ]
+  for name, one in outcomes.items():
+    passes = one.steps_lost <= CHECKPOINT_EVERY
+    lines.append(
+      f"| {FAULTS[name].words} | {'yes' if passes else 'no'} "
+      f"| {one.news:.0f} s | {one.silence:.0f} s | {one.restarts} "
+      f"| {one.steps_lost} |"
+    )
+  return "\n".join(lines) + "\n"
 
 
 def main():
-  """Plays the scenarios, prints the table; returns the exit code."""
+  """Plays the faults, prints the table; returns the exit code."""
   parser = timing.build_parser("namespaces", __doc__)
-  parser.add_argument("--only", help="names of scenarios; all by default")
-  parser.add_argument("--plain_runs", type=int, default=3)
+  parser.add_argument("--only", help="names of faults; all by default")
   parser.add_argument("flags", nargs="*", help="after --: of the trainer")
   given = parser.parse_args()
   lack = namespaces.missing()
@@ -135,30 +226,33 @@ def main():
     return 2
   # Ended as by an error: the processes and the network end, too.
   signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-  training = [*_TRAINING, *given.flags]
-  chosen = given.only.split(",") if given.only else None
-  wanted = {f"plain_{seed}": plain for seed in range(given.plain_runs)}
-  wanted.update((one.__name__, one) for one in SCENARIOS)
-  wanted = {n: s for n, s in wanted.items() if not chosen or n in chosen}
-  outcomes = {}
-  folder = tempfile.mkdtemp(prefix="namespaces_")
-  for number, (name, scenario) in enumerate(wanted.items()):
-    print(f"{number + 1} of {len(wanted)}: {name} ...", flush=True)
-    seed = [f"--seed={name[-1]}"] if scenario is plain else []
-    workdir = os.path.join(folder, name)
-    outcomes[name] = play(scenario, workdir, [*training, *seed])
-    shutil.rmtree(workdir, ignore_errors=True)
-    table = cluster_faults.make_table(outcomes)
-    print(table.splitlines()[-1], flush=True)
+  training = [*TRAINING, *given.flags]
+  names = given.only.split(",") if given.only else list(FAULTS)
+
+  def tell(outcomes, end=""):
     # What is done is kept, should the rest be interrupted.
+    load = os.getloadavg()[1]
     timing.publish(
-      f"`./scripts/namespaces.sh` on {timing.machine()}; two workers and two "
-      f"servers, each a network namespace, `{' '.join(training)}`.\n\n{table}",
+      f"`./scripts/namespaces.sh` on {timing.machine()}, at a load of "
+      f"{load:.0f}; two workers and two servers, each a network namespace, "
+      f"`{' '.join(training)}`. One run, one fault after the other.\n\n"
+      f"{make_table(outcomes)}{end}",
       given.output,
       "namespaces",
     )
+
+  folder = tempfile.mkdtemp(prefix="namespaces_")
+  outcomes, code, left = play_all(
+    names, os.path.join(folder, "run"), training, tell
+  )
+  tell(
+    outcomes,
+    f"\nAsked to stop, the run saved and ended with code {code}; processes "
+    f"left over: {len(left)}.\n",
+  )
   shutil.rmtree(folder, ignore_errors=True)
-  return 1 if any(cluster_faults.judge(outcomes).values()) else 0
+  is_good = all(x.steps_lost <= CHECKPOINT_EVERY for x in outcomes.values())
+  return 0 if is_good and code == 128 + signal.SIGTERM and not left else 1
 
 
 if __name__ == "__main__":

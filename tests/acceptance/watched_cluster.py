@@ -39,6 +39,7 @@ class Watched:
       supervisor: words after the interpreter that start another one.
     """
     self.workdir = workdir
+    self.most_seconds = _MOST_SECONDS
     self.words = []  # (seconds, line)
     self.start = time.monotonic()
     supervisor = supervisor or [
@@ -114,7 +115,7 @@ class Watched:
   def wait_for(self, is_true, what):
     """Waits until something is true; the run must not end before."""
     while not is_true():
-      if self.process.poll() is not None or self.now > _MOST_SECONDS:
+      if self.process.poll() is not None or self.now > self.most_seconds:
         raise RuntimeError(f"the run ended before {what}: {self.tail()}")
       time.sleep(0.05)
 
@@ -126,7 +127,7 @@ class Watched:
   def finish(self):
     """Waits for the end; returns the exit code."""
     try:
-      return self.process.wait(max(_MOST_SECONDS - self.now, 1))
+      return self.process.wait(max(self.most_seconds - self.now, 1))
     except subprocess.TimeoutExpired:
       self.process.send_signal(signal.SIGTERM)
       self.process.wait(120)

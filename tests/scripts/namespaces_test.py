@@ -1,6 +1,7 @@
 """Hosts that are network namespaces, and a run on them whose cable is cut."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -105,10 +106,8 @@ def test_a_port_that_answers_is_found_among_others():
 
 @pytest.mark.slow
 def test_a_run_survives_a_worker_that_is_cut_off(tmp_path):
-  found = network_faults.play(
-    network_faults.worker_cut_for_good,
-    str(tmp_path / "run"),
-    ["--preset=smoke", "--dataset=digits", "--width=0.1", "--num_steps=60"]
-    + ["--evaluate_every=10", "--checkpoint_every=20", "--num_replicas=2"],
+  outcomes, code, left = network_faults.play_all(
+    ["worker_cut_for_good"], str(tmp_path / "run"), network_faults.TRAINING
   )
-  assert found.code == 0 and not found.left
+  assert outcomes["worker_cut_for_good"].steps_lost == 0
+  assert code == 128 + signal.SIGTERM and not left
