@@ -28,7 +28,15 @@ command_line.run_main(main)
 class Watched:
   """A cluster under the supervisor, its words and processes."""
 
-  def __init__(self, workdir, training, own=(), odd=None, supervisor=None):
+  def __init__(
+    self,
+    workdir,
+    training,
+    own=(),
+    odd=None,
+    supervisor=None,
+    python=sys.executable,
+  ):
     """Starts it.
 
     Args:
@@ -37,6 +45,7 @@ class Watched:
       own: flags of the supervisor.
       odd: a flag that worker 1 alone is given.
       supervisor: words after the interpreter that start another one.
+      python: the interpreter of all processes.
     """
     self.workdir = workdir
     self.most_seconds = _MOST_SECONDS
@@ -52,7 +61,7 @@ class Watched:
     if odd:
       supervisor = ["-c", _ODD_WORKER, odd, os.path.join(workdir, "logs")]
     self.process = subprocess.Popen(
-      [sys.executable, *supervisor, *training, f"--workdir={workdir}"],
+      [python, *supervisor, *training, f"--workdir={workdir}"],
       stdout=subprocess.PIPE,
       stderr=subprocess.STDOUT,
       text=True,

@@ -135,10 +135,9 @@ def test_no_network_is_one_sentence_and_the_next_call_tries_again(checkout):
     assert_one_sentence(result, "check the network connection")
 
 
-@pytest.mark.parametrize("mask", [0o077, 0o777])
-def test_umask_does_not_matter(checkout, mask):
+def test_umask_does_not_matter(checkout):
   result = subprocess.run(
-    ["sh", "-c", f"umask {mask:o}; exec ./scripts/test.sh"],
+    ["sh", "-c", "umask 777; exec ./scripts/test.sh"],
     cwd=checkout,
     env={**os.environ, "PYTHON": sys.executable, "PIP_NO_INDEX": "1"},
     capture_output=True,

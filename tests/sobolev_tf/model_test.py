@@ -177,7 +177,7 @@ def test_only_the_orders_above_the_highest_weight_are_left_out():
   assert set(history) == {"loss", "value_mse", "d1_mse"}
 
 
-def test_weights_follow_a_schedule_of_the_optimizer_step(float64):
+def test_weights_follow_a_schedule_of_the_optimizer_step(float64, eagerly):
   x, y, dy, _ = _labelled()
   data = {"batch_size": len(x), "shuffle": False, "verbose": 0}
   scheduled = SobolevModel(_keras_network())
@@ -193,7 +193,7 @@ def test_weights_follow_a_schedule_of_the_optimizer_step(float64):
     np.testing.assert_allclose(one, other, rtol=1e-12)
 
 
-def test_every_accepted_label_shape_gives_the_same_step(float64):
+def test_every_accepted_label_shape_gives_the_same_step(float64, eagerly):
   x, y, dy, d2y = _labelled()
   short, full = (y, dy, d2y), (y[:, None], dy[:, None], d2y[:, None])
   steps = [
@@ -224,7 +224,7 @@ def test_labels_that_do_not_fit_are_named(scaling, cut, message):
     model.fit(x, cut(y, dy), verbose=0)
 
 
-def test_labels_of_several_outputs_must_have_their_axis():
+def test_labels_of_several_outputs_must_have_their_axis(eagerly):
   x, y, dy, _ = _labelled()
   model = SobolevModel(_keras_network(outputs=2))
   model.compile("sgd")
@@ -239,7 +239,7 @@ def test_labels_of_several_outputs_must_have_their_axis():
 @pytest.mark.parametrize("num_projections", [None, 2])
 @pytest.mark.parametrize("scaling", [None, "dml"])
 def test_missing_labels_contribute_no_gradient(
-  scaling, num_projections, float64
+  scaling, num_projections, float64, eagerly
 ):
   x, y, dy, _ = _labelled()
   model = SobolevModel(
@@ -275,7 +275,7 @@ def test_missing_labels_contribute_no_gradient(
     np.testing.assert_allclose(b - a.numpy(), change, rtol=1e-9, atol=1e-12)
 
 
-def test_sample_weights_weigh_examples(float64):
+def test_sample_weights_weigh_examples(float64, eagerly):
   x, y, dy, _ = _labelled()
   half = np.repeat([1.0, 0.0], 6)
   model = SobolevModel(_keras_network())
@@ -290,7 +290,7 @@ def test_sample_weights_weigh_examples(float64):
     np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-12)
 
 
-def test_the_last_partial_batch_is_not_dropped():
+def test_the_last_partial_batch_is_not_dropped(eagerly):
   x, y, dy, _ = _labelled(count=10)
   trained = []
   for labels in ((y, dy), (np.append(y[:8], [9, 9]), dy)):
@@ -303,7 +303,7 @@ def test_the_last_partial_batch_is_not_dropped():
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_metrics_are_in_the_users_units(order):
+def test_metrics_are_in_the_users_units(order, eagerly):
   x, *labels = _labelled()
   labels = [100 * label for label in labels[: order + 1]]
   labels[1][2, 0] = np.nan
@@ -341,7 +341,7 @@ def test_regularisation_losses_are_added():
   )
 
 
-def test_trainable_batch_normalization_is_refused():
+def test_trainable_batch_normalization_is_refused(eagerly):
   x, y, dy, _ = _labelled()
   normalization = keras.layers.BatchNormalization()
   model = SobolevModel(keras.Sequential([normalization, _keras_network()]))

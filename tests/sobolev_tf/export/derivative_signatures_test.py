@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-import pathlib
 import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -16,6 +14,7 @@ import sobolev_tf
 from sobolev_tf import SobolevModel
 from sobolev_tf.derivatives import derivatives
 from sobolev_tf.derivatives.finite_differences import finite_differences
+from tests import warm_python
 
 _DENSE = keras.layers.Dense
 _X = np.random.default_rng(0).uniform(-1, 1, [6, 2]).astype(np.float32)
@@ -141,7 +140,8 @@ def test_it_is_whole_or_absent(exported, trained, tmp_path):
 
 def test_saved_model_cli_shows_and_runs_it(exported, tmp_path):
   # From another folder: nothing of this package can be imported there.
-  cli = pathlib.Path(sys.executable).parent / "saved_model_cli"
+  cli = "tensorflow.python.tools.saved_model_cli"
+  python = warm_python.command()
   np.savez(tmp_path / "in.npz", x=_X, u=_X)
   commands = {
     "show": ["--all"],
@@ -152,7 +152,7 @@ def test_saved_model_cli_shows_and_runs_it(exported, tmp_path):
   }
   running = [
     subprocess.Popen(
-      [cli, name, "--dir", exported, *options],
+      [python, "-m", cli, name, "--dir", exported, *options],
       cwd=tmp_path,
       stdout=subprocess.PIPE,
       stderr=subprocess.PIPE,

@@ -3,7 +3,6 @@
 import json
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,9 +16,10 @@ from sobolev_tf.export import policy_signatures as export
 from sobolev_tf.export import weights
 from sobolev_tf.export.policies import save_policy
 from sobolev_tf.networks.atari import StudentNetwork, TeacherNetwork
+from tests import warm_python
 
 NAMES = ["NOOP", "RIGHT", "LEFT"]
-CLI = pathlib.Path(sys.executable).parent / "saved_model_cli"
+CLI = "tensorflow.python.tools.saved_model_cli"
 
 
 def some_frames(count):
@@ -147,8 +147,11 @@ def test_the_card_travels_along(folder, reloaded):
 
 
 def test_the_command_line_tool_shows_and_runs_it(student, folder, tmp_path):
+  python = warm_python.command()
   shown = subprocess.run(
-    [CLI, "show", "--dir", folder, "--all"], capture_output=True, text=True
+    [python, "-m", CLI, "show", "--dir", folder, "--all"],
+    capture_output=True,
+    text=True,
   )
   assert shown.returncode == 0, shown.stderr
   for name in ("serving_default", "input_gradient", "(-1, 84, 84, 4)"):
@@ -158,7 +161,7 @@ def test_the_command_line_tool_shows_and_runs_it(student, folder, tmp_path):
   )
   ran = subprocess.run(
     [
-      *(CLI, "run", "--dir", folder, "--tag_set", "serve"),
+      *(python, "-m", CLI, "run", "--dir", folder, "--tag_set", "serve"),
       *("--signature_def", "input_gradient", "--outdir", tmp_path / "out"),
       "--inputs",
       f"frames={tmp_path}/in.npz[frames];"

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import textwrap
 
 import numpy as np
@@ -14,6 +13,7 @@ from sobolev_tf.networks.resnet import BORDERS, GROUPS, resnet50_segments
 from sobolev_tf.networks.synthetic_gradient_modules import (
   AveragingClassPredictor,
 )
+from tests import warm_python
 
 
 def forward(segments, x, is_training=False):
@@ -165,7 +165,7 @@ _TWO_REPLICAS = textwrap.dedent(
 
 def test_replicas_share_weights_and_not_statistics():
   result = subprocess.run(
-    [sys.executable, "-c", _TWO_REPLICAS],
+    [warm_python.command(), "-c", _TWO_REPLICAS],
     env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     capture_output=True,
     text=True,

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import textwrap
 import threading
 
@@ -17,6 +16,7 @@ from sobolev_tf.training.optimizers import (
   SharedMomentum,
   SharedRMSProp,
 )
+from tests import warm_python
 
 
 def make_variables(dtype=tf.float32):
@@ -245,7 +245,7 @@ _TWO_REPLICAS = textwrap.dedent(
 
 def test_two_replicas_share_or_mirror():
   result = subprocess.run(
-    [sys.executable, "-c", _TWO_REPLICAS],
+    [warm_python.command(), "-c", _TWO_REPLICAS],
     env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     capture_output=True,
     text=True,

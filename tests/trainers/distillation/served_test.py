@@ -2,8 +2,9 @@
 
 import os
 import subprocess
-import sys
 import textwrap
+
+from tests import warm_python
 
 # Servers cannot be stopped within a process, hence one of its own.
 _IN_ONE_PROCESS = textwrap.dedent(
@@ -117,7 +118,7 @@ _IN_ONE_PROCESS = textwrap.dedent(
 
 def test_servers_and_a_worker_distil_what_one_machine_distils(tmp_path):
   result = subprocess.run(
-    [sys.executable, "-c", _IN_ONE_PROCESS, str(tmp_path)],
+    [warm_python.command(), "-c", _IN_ONE_PROCESS, str(tmp_path)],
     env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     capture_output=True,
     text=True,

@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
   EventAccumulator,
 )
 
+from tests import warm_python
 from trainers.lifecycle import checkpoints, command_line, exit_codes, loop, run
 from trainers.lifecycle.command_line import CommandError
 from trainers.lifecycle.run import NotFinite
@@ -42,7 +43,7 @@ _RESULTS = ("metrics.csv", "networks.npz", "finished.json")
 
 def start(workdir, *settings):
   return subprocess.Popen(
-    [sys.executable, "-m", "trainers.regression", f"--workdir={workdir}"]
+    [warm_python.command(), "-m", "trainers.regression", f"--workdir={workdir}"]
     + list(settings),
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,

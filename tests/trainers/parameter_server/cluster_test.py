@@ -4,10 +4,10 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 
 import pytest
 
+from tests import warm_python
 from trainers.lifecycle.command_line import CommandError
 from trainers.parameter_server import cluster, local_cluster
 
@@ -110,7 +110,7 @@ def test_only_an_open_port_warns(capsys):
 def test_the_supervisor_names_a_wrong_flag_of_the_trainer(tmp_path):
   result = subprocess.run(
     [
-      sys.executable,
+      warm_python.command(),
       "-m",
       "trainers.parameter_server.local_cluster",
       "--workers=1",

@@ -5,11 +5,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
+from tests import warm_python
 from tests.acceptance.watched_cluster import Watched, is_alive
 from trainers.lifecycle.command_line import CommandError
 from trainers.lifecycle.served import Served
@@ -32,8 +32,8 @@ _TRAINING = (
 
 
 def test_a_cluster_survives_its_members_and_ends_with_its_supervisor(tmp_path):
-  workdir = tmp_path / "run"
-  with Watched(str(workdir), _TRAINING) as run:
+  workdir, python = tmp_path / "run", warm_python.command()
+  with Watched(str(workdir), _TRAINING, python=python) as run:
     run.wait_for_training(1)
     run.kill("worker_0")
     run.wait_for_training(run.rows() + 1)  # the other one goes on
@@ -52,7 +52,7 @@ def test_a_cluster_survives_its_members_and_ends_with_its_supervisor(tmp_path):
   assert int(newest.removeprefix("step_")) >= stopped >= 30
 
   # The same run goes on, with its variables on two servers.
-  with Watched(str(workdir), _TRAINING, own=("--ps=2",)) as run:
+  with Watched(str(workdir), _TRAINING, own=("--ps=2",), python=python) as run:
     run.wait_for(lambda: run.last_step() > stopped, "progress")
     run.kill("chief")
     run.wait_for(lambda: len(run.pids()["chief"]) == 2, "another chief")
@@ -73,7 +73,7 @@ def test_a_cluster_on_one_core_with_one_thread_trains(tmp_path):
   settings = ["--preset=smoke", "--method=backprop", "--num_steps=2"]
   settings += ["--width=0.01", "--num_test=10", f"--workdir={tmp_path}"]
   result = subprocess.run(
-    [sys.executable, "-m", "trainers.parameter_server.local_cluster"]
+    [warm_python.command(), "-m", "trainers.parameter_server.local_cluster"]
     + ["--workers=1", "--ps=1", "--", *settings, "--patience=120"],
     env={**os.environ, "TF_NUM_INTEROP_THREADS": "1"},
     preexec_fn=lambda: os.sched_setaffinity(0, {core}),
