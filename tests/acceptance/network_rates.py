@@ -19,7 +19,7 @@ from tests.acceptance import namespaced_cluster, namespaces
 
 _SERVERS = 2
 # Mbit/s and rounds; 0 has no limit.
-_ROUNDS = {0: 20, 1000: 20, 100: 10, 10: 4}
+_ROUNDS = {0: 6, 1000: 6, 100: 5, 10: 3}
 _KINDS = ("sync", "async")
 
 

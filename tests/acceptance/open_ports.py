@@ -28,7 +28,10 @@ _TRAINING = (
   "--preset=smoke",
   "--dataset=digits",
   "--method=sobolev",
+  "--num_modules=1",
   "--width=0.1",
+  "--num_steps=4",
+  "--num_test=20",
 )
 # Name in the table, and the supervisor's flags.
 CASES = {

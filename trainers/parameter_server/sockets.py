@@ -9,6 +9,11 @@ import threading
 # Seconds after which a member whose machine or cable is gone counts as lost.
 # No packet says so, and Linux would wait for a quarter of an hour.
 MOST_SILENCE = 40
+# Seconds between two tries to send the same byte, at most. Linux doubles them
+# up to two minutes, so that a cable that was out for half a minute would count
+# as out for one.
+_MOST_BETWEEN_TRIES = 5
+_TCP_RTO_MAX_MS = 44  # linux/tcp.h; known since Linux 6.15
 _ROUND = 5.0  # seconds between two looks for new connections
 
 
@@ -53,6 +58,10 @@ def limit_silence(ports, seconds=MOST_SILENCE):
       one.setsockopt(
         socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1000 * seconds
       )
+      with contextlib.suppress(OSError):  # an older Linux
+        one.setsockopt(
+          socket.IPPROTO_TCP, _TCP_RTO_MAX_MS, 1000 * _MOST_BETWEEN_TRIES
+        )
   return count
 
 
