@@ -277,14 +277,19 @@ def outcome(run, code, hit=None, step=0, news=None):
     if row
     else None,
     steps_lost=lost,
-    left=_left(run.workdir, run.all_pids()),
+    left=_left(run),
   )
 
 
-def _left(workdir, pids):
-  """Names of processes and ports that are still there."""
-  left = [f"process {pid}" for pid in pids if is_alive(pid)]
-  for path in glob.glob(os.path.join(workdir, "logs", "*.log")):
+def _left(run):
+  """Names of processes and ports that are still there.
+
+  A network of the run's own ends with its processes.
+  """
+  left = [f"process {pid}" for pid in run.all_pids() if is_alive(pid)]
+  if not run.is_on_this_network:
+    return left
+  for path in glob.glob(os.path.join(run.workdir, "logs", "*.log")):
     with open(path, errors="replace") as log:
       for port in set(re.findall(r" serves at .*:(\d+)\.", log.read())):
         with socket.socket() as probe:

@@ -164,7 +164,7 @@ def main():
     found[name] = watch(own, folder)
     shutil.rmtree(folder, ignore_errors=True)
   text = (
-    f"`python -m tests.acceptance.open_ports` on {timing.machine()}: "
+    f"`./scripts/namespaces.sh --ports` on {timing.machine()}: "
     "`local_cluster.sh --workers=1` on one host, probed from another one.\n\n"
     + make_table(found)
   )

@@ -49,6 +49,7 @@ class Watched:
     """
     self.workdir = workdir
     self.most_seconds = _MOST_SECONDS
+    self._own = own
     self.words = []  # (seconds, line)
     self.start = time.monotonic()
     supervisor = supervisor or [
@@ -82,6 +83,12 @@ class Watched:
   def _listen(self):
     for line in self.process.stdout:
       self.words.append((time.monotonic() - self.start, line.rstrip()))
+
+  @property
+  def is_on_this_network(self):
+    """Whether the members' ports are those of this machine."""
+    is_asked = any(word.startswith("--port") for word in self._own)
+    return is_asked or any("no network of its own" in x for _, x in self.words)
 
   @property
   def now(self):

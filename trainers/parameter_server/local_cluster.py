@@ -10,7 +10,7 @@ killed.
 
 Where the system allows it, the members have a network of their own, so that
 nobody else reaches their ports. --port=N takes the ports N, N + 1, ... of this
-machine's loopback instead.
+machine's loopback instead, which data that are read over a network need.
 """
 
 import collections
