@@ -57,7 +57,11 @@ def error_of(labels, weight):
   network = keras.Sequential([*hidden, keras.layers.Dense(1)])
   model = sobolev_tf.SobolevModel(network, order=2)
   rate = keras.optimizers.schedules.CosineDecay(5e-3, STEPS)
-  model.compile(keras.optimizers.Adam(rate), derivative_weights=[1.0, weight])
+  model.compile(
+    keras.optimizers.Adam(rate),
+    derivative_weights=[1.0, weight],
+    steps_per_execution=100,  # that many in one call: they are short
+  )
   data = tf.data.Dataset.range(STEPS).map(lambda i: (x, labels(i)))
   model.fit(data, verbose=0)
   found = model.predict(x_test, verbose=0)

@@ -77,14 +77,6 @@ def count_operations(learner):
   return collections.Counter(op.type for op in reached.values())
 
 
-@pytest.fixture
-def eagerly():
-  """No compilation, which takes longer than a step."""
-  tf.config.run_functions_eagerly(True)
-  yield
-  tf.config.run_functions_eagerly(False)
-
-
 def test_blocks_hold_the_numbers_of_frames(teacher, frames):
   s, x = frames_to_input(frames), frames_to_blocks(frames)
   for network in (teacher, StudentNetwork(A)):

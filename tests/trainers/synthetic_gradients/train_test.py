@@ -4,13 +4,13 @@ import dataclasses
 import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tests import warm_python
 from trainers.lifecycle import checkpoints, loop
 from trainers.lifecycle.command_line import CommandError
 from trainers.lifecycle.run import NotFinite
@@ -40,7 +40,7 @@ def run_here(workdir, *settings):
 
 def run_there(code_or_module, *arguments):
   return subprocess.run(
-    [sys.executable, *code_or_module, *arguments],
+    [warm_python.command(), *code_or_module, *arguments],
     env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     capture_output=True,
     text=True,
@@ -79,7 +79,7 @@ def test_stopped_run_resumes_to_the_same_bytes(tmp_path, capsys):
     np.testing.assert_array_equal(*(s.get_tensor(key) for s in states))
 
 
-def test_metrics_hold_a_column_per_border(tmp_path):
+def test_metrics_hold_a_column_per_border(tmp_path, eagerly):
   assert run_here(tmp_path, "--method=noprop", "--num_modules=2") == 0
   rows = np.genfromtxt(tmp_path / "metrics.csv", delimiter=",", names=True)
   assert list(rows["step"]) == [10, 20]
@@ -90,7 +90,7 @@ def test_metrics_hold_a_column_per_border(tmp_path):
   assert "cosine_3" not in rows.dtype.names
 
 
-def test_infinite_loss_stops_and_keeps_the_weights(tmp_path):
+def test_infinite_loss_stops_and_keeps_the_weights(tmp_path, eagerly):
   config = config_of(method="backprop", learning_rate=1e30, num_steps=12)
   with pytest.raises(NotFinite, match="not finite at step") as error:
     synthetic_gradients.train(config, tmp_path)
@@ -102,7 +102,7 @@ def test_infinite_loss_stops_and_keeps_the_weights(tmp_path):
   assert not (tmp_path / "finished.json").exists()
 
 
-def test_one_diverging_run_does_not_stop_the_others(tmp_path, capsys):
+def test_one_diverging_run_does_not_stop_the_others(tmp_path, capsys, eagerly):
   code = run_here(
     tmp_path,
     "--method=backprop",
