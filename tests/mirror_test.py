@@ -91,6 +91,8 @@ EXERCISED_BY = {
   "trainers/parameter_server/worker_batches.py": (
     "trainers/parameter_server/learner_test.py"
   ),
+  "trainers/regression/config.py": "trainers/regression/train_test.py",
+  "trainers/regression/examples.py": "trainers/regression/train_test.py",
   "trainers/regression/figures.py": "trainers/regression/report_test.py",
   "trainers/regression/learner.py": "trainers/regression/train_test.py",
   "trainers/synthetic_gradients/config.py": (

@@ -31,6 +31,7 @@ from trainers.lifecycle.statistics import (
 )
 from trainers.regression import figures
 from trainers.regression import train as regression
+from trainers.regression.learner import METHODS
 
 # Figures of the paper and its supplement.
 _FIGURES = {
@@ -167,9 +168,7 @@ def _pairs(rows, varied):
     for group in tables.group(rows, "function", "num_train", *varied).values()
   ]
   return [
-    g
-    for g in groups
-    if all((m,) in g for m in regression.METHODS) and _both(g, "seed")[0]
+    g for g in groups if all((m,) in g for m in METHODS) and _both(g, "seed")[0]
   ]
 
 
@@ -188,7 +187,7 @@ def _both(row, name):
   """The errors of the two methods, of the seeds that both have."""
   found = [
     {own["seed"]: float(own[name]) for own in row[method,]}
-    for method in regression.METHODS
+    for method in METHODS
   ]
   seeds = sorted(set.intersection(*map(set, found)), key=int)
   return [[errors[seed] for seed in seeds] for errors in found]

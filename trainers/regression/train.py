@@ -8,9 +8,7 @@ batched step: `--seed=0,1,2,3,4`.
 """
 
 import contextlib
-import dataclasses
 import os
-import typing
 
 import numpy as np
 import tensorflow as tf
@@ -18,9 +16,17 @@ import tensorflow as tf
 from data import benchmark_functions
 from trainers.lifecycle import command_line, loop, run
 from trainers.lifecycle.pool import Pool
-from trainers.lifecycle.settings import amount, count, rate, swept
 from trainers.regression import figures
-from trainers.regression.learner import METHODS, RegressionLearner
+from trainers.regression.config import PRESETS, Config
+from trainers.regression.examples import (
+  ExampleScaling,
+  batches,
+  build_examples,
+  build_scaling,
+  build_test_set,
+  scale_examples,
+)
+from trainers.regression.learner import RegressionLearner
 
 COLUMNS = (
   "train_loss",
@@ -28,107 +34,7 @@ COLUMNS = (
   "test_gradient_mse",
   "test_sobolev_distance",
 )
-_TEST_SEED = 0x50B01E5  # far from any seed that a person would choose
 _STEPS_PER_CALL = 500
-_FUNCTIONS = tuple(benchmark_functions.FUNCTIONS)
-_POINTS = {"maximum": 1_000_000}  # all of them are held in memory
-_SOBOLEV = ("method", ("sobolev",))
-
-
-@dataclasses.dataclass(frozen=True)
-class Config:
-  """Settings of one run; the defaults are the paper's."""
-
-  function: str = swept(
-    "styblinski_tang", "benchmark function", "SM §2", choices=_FUNCTIONS
-  )
-  num_train: int = count(
-    100, "training points", "§4.1: 20, 100 and 10000", **_POINTS, sweep=True
-  )
-  method: str = swept(
-    "sobolev",
-    "regular matches values, sobolev the gradient as well",
-    "§4.1",
-    choices=METHODS,
-  )
-  seed: tuple[int, ...] = amount(
-    (0, 1, 2, 3, 4),
-    "one network per seed, trained side by side; fixes its points, its "
-    "initial weights and its batches",
-  )
-  num_steps: int = count(50_000, "updates of the weights")
-  batch_size: int = count(
-    100, "points per update, if there are more than full_batch", sweep=True
-  )
-  full_batch: int = amount(
-    1_000, "up to this many training points make one batch"
-  )
-  learning_rate: float = rate(3e-5, "of Adam", "SM §2")
-  hidden_sizes: tuple[int, ...] = count(
-    (256, 256), "ReLU units of each hidden layer", "§4.1", maximum=4_096
-  )
-  derivative_weight: float = amount(
-    1.0, "weight of the gradient's loss", "§4.1", only=_SOBOLEV, sweep=True
-  )
-  derivative_loss: str = swept(
-    "l2",
-    "how the gradient is compared: l2 squared, l1 absolute differences",
-    "§4.1",
-    choices=("l2", "l1", "huber"),
-    only=_SOBOLEV,
-  )
-  scaling: str = swept(
-    "none",
-    "standard trains on standardised points and values; errors are always "
-    "reported in the function's own units",
-    choices=("none", "standard"),
-  )
-  num_test: int = count(10_000, "test points", "SM §2", **_POINTS)
-  evaluate_every: int = count(2_500, "steps between two tests")
-  checkpoint_every: int = count(5_000, "steps between two checkpoints")
-
-  def __post_init__(self):
-    if len(set(self.seed)) < len(self.seed):
-      raise ValueError(f"seed {self.seed} names a seed twice; give each once.")
-
-
-PRESETS = {
-  "paper": Config(),
-  "desk": Config(),
-  # Two minutes: a larger learning rate shows the effect in fewer steps.
-  "quickstart": Config(
-    seed=(0, 1, 2),
-    num_steps=6_000,
-    learning_rate=3e-4,
-    evaluate_every=500,
-    checkpoint_every=2_000,
-  ),
-  "smoke": Config(
-    seed=(0, 1),
-    num_steps=400,
-    num_test=500,
-    evaluate_every=100,
-    checkpoint_every=100,
-  ),
-}
-
-
-class Examples(typing.NamedTuple):
-  """Points and labels, one set per network: `[S, N, 2]`, `[S, N, 1]`, ..."""
-
-  x: np.ndarray
-  y: np.ndarray
-  dy: np.ndarray
-
-
-class ExampleScaling(typing.NamedTuple):
-  """Per network: `x = x_mean + x_scale * z`, likewise y; each `[S, 1, ...]`."""
-
-  x_mean: np.ndarray
-  x_scale: np.ndarray
-  y_mean: np.ndarray
-  y_scale: np.ndarray
-
 
 _learners = Pool(most=8)  # the kinds of a sweep
 
@@ -154,84 +60,6 @@ def _kind(config):
     config.derivative_weight,
     config.derivative_loss,
   )
-
-
-def build_examples(config):
-  """Every network's own training points with their labels, float64."""
-  function = benchmark_functions.get_function(config.function)
-  points = [
-    benchmark_functions.sample_points(function, config.num_train, [seed, 0])
-    for seed in config.seed
-  ]
-  labels = [benchmark_functions.label(function, x) for x in points]
-  return Examples(np.stack(points), *map(np.stack, zip(*labels, strict=True)))
-
-
-def build_test_set(config):
-  """The test points, the same for all networks: x, y and dy, float64."""
-  function = benchmark_functions.get_function(config.function)
-  points = benchmark_functions.sample_points(
-    function, config.num_test, _TEST_SEED
-  )
-  return points, *benchmark_functions.label(function, points)
-
-
-def build_scaling(config, examples):
-  """Standardisation from the training points, or the identity."""
-  if config.scaling == "none":
-    count = len(config.seed)
-    zero, one = np.zeros([count, 1, 1]), np.ones([count, 1, 1])
-    return ExampleScaling(
-      np.zeros([count, 1, 2]), np.ones([count, 1, 2]), zero, one
-    )
-  return ExampleScaling(
-    *_moments(examples.x),
-    *_moments(examples.y),
-  )
-
-
-def _moments(values):
-  mean = values.mean(axis=1, keepdims=True)
-  deviation = values.std(axis=1, keepdims=True)
-  return mean, np.where(deviation > 0, deviation, 1.0)
-
-
-def scale_examples(examples, scaling):
-  """What the networks are trained on: float32, by the chain rule for dy."""
-  slope = scaling.x_scale[:, :, np.newaxis] / scaling.y_scale[..., np.newaxis]
-  return Examples(
-    ((examples.x - scaling.x_mean) / scaling.x_scale).astype(np.float32),
-    ((examples.y - scaling.y_mean) / scaling.y_scale).astype(np.float32),
-    (examples.dy * slope).astype(np.float32),
-  )
-
-
-def batches(examples, config, first, last):
-  """The batches of updates `first` to `last`: a function of (seed, step).
-
-  Returns:
-    Arrays `[L, S * B, ...]`; L is 1 if all points make one batch.
-  """
-  count = config.num_train
-  if count <= max(config.full_batch, config.batch_size):
-    return [a.reshape(1, -1, *a.shape[2:]) for a in examples]
-  size = config.batch_size
-  per_epoch = count // size
-  steps = np.arange(first, last)
-  rows = []
-  for network, seed in enumerate(config.seed):
-    orders = {
-      epoch: np.random.default_rng([seed, 1, epoch]).permutation(count)
-      for epoch in range(first // per_epoch, (last - 1) // per_epoch + 1)
-    }
-    index = np.stack(
-      [
-        orders[step // per_epoch][(step % per_epoch) * size :][:size]
-        for step in steps
-      ]
-    )  # [L, B]
-    rows.append([array[network][index] for array in examples])
-  return [np.concatenate(arrays, axis=1) for arrays in zip(*rows, strict=True)]
 
 
 def evaluate(learner, scaling, test_set):

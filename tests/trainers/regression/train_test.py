@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.regression import train as regression
+from trainers.regression.learner import METHODS
 
 SMOKE = regression.PRESETS["smoke"]
 
@@ -44,7 +45,7 @@ def first_gradients(config):
   return losses, tape.gradient(losses, variables)
 
 
-@pytest.mark.parametrize("method", regression.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_seeds_side_by_side_train_as_they_would_alone(method):
   together = config_of(method=method, num_train=20, seed=(3, 8))
   losses, gradients = first_gradients(together)
@@ -141,7 +142,7 @@ def test_standard_scaling_returns_to_the_functions_own_units():
 
 def test_sobolev_training_generalises_better_from_twenty_points(tmp_path):
   errors = {}
-  for method in regression.METHODS:
+  for method in METHODS:
     config = dataclasses.replace(
       SMOKE,
       function="mccormick",
