@@ -53,6 +53,19 @@ def test_servers_needed_are_the_fewest_that_reach_the_share():
         assert (model.rates(load, found)[kind][0] >= wanted) == enough
 
 
+def test_what_to_ask_for_is_what_the_model_says():
+  load = model.Load((50e6,) * 8, (50e6,) * 8, 1e9)
+  text = model.make_requests({"run": (load, 4)}, 1e12, 0.0, gigabits=8)
+  machine = model.Machine(4, 1, 8, 1e12, 0.0)
+  for kind, servers in model.servers_needed(load, machine).items():
+    found = dataclasses.replace(machine, servers=servers)
+    rate = model.rates(load, found)[kind][0]
+    held = 50 * -(-8 // servers)  # MB of the fullest server
+    bits = f"{8e-3 * rate * 400 / 4:.1f} / {8e-3 * rate * held:.1f}"
+    row = f"| run | 4 | {kind} | {servers} | {4 * held} | {bits} | {rate:.0f} |"
+    assert row in text
+
+
 def test_bytes_are_counted_from_the_papers_network():
   config = dataclasses.replace(PRESETS["paper"], method="backprop")
   load = model.build_load(config, (32, 32, 3), 10)
