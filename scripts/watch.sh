@@ -13,11 +13,11 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
 
+game=breakout
 case "${1:-}" in
-  "" | -*) fail "no game is named; try ./scripts/watch.sh breakout." ;;
+  "" | -*) ;;
+  *) game="$1" && shift ;;
 esac
-game="$1"
-shift
 source "$ROOT/scripts/setup.sh"
 
 python -m trainers.teachers.watch --game="$game" \

@@ -3,8 +3,9 @@ r"""Films policies that play the same game, side by side.
     python -m trainers.teachers.watch --game=breakout --workdir=DIR
 
 Writes DIR/GAME.mp4: the teacher, and the Sobolev and the regular student that
-were distilled from it, each with its score and the probabilities of its
-actions. All of them start from the same screen. --policies films others.
+were distilled from it if there are any, each with its score and the
+probabilities of its actions, and a clock. All of them start from the same
+screen. --policies films others.
 """
 
 import dataclasses
@@ -131,19 +132,20 @@ class Player:
     return View(screen, probabilities, score, is_over)
 
 
-def draw(names, views, action_names):
-  """Draws the policies beside each other.
+def draw(names, views, action_names, seconds):
+  """Draws the policies beside each other, with a clock below.
 
   Args:
     names: of the policies.
     views: a `View` of each.
     action_names: of the game.
+    seconds: what the clock shows.
 
   Returns:
     uint8 `[H, W, 3]`, both even, as the film's encoding wants them.
   """
   height, width = (_ZOOM * side for side in views[0].screen.shape[:2])
-  below = 2 * _LINE + len(action_names) * _LINE + _MARGIN
+  below = 3 * _LINE + len(action_names) * _LINE + _MARGIN
   panel = width + 2 * _MARGIN
   size = (panel * len(views), _MARGIN + height + below)
   picture = Image.new("RGB", [side + side % 2 for side in size], _PAPER)
@@ -163,6 +165,9 @@ def draw(names, views, action_names):
     for action, p in zip(action_names, view.probabilities, strict=True):
       _draw_bar(pen, font, (left, top, width), action, float(p))
       top += _LINE
+  minutes, rest = divmod(int(seconds), 60)
+  corner = size[0] - _MARGIN, size[1] - _MARGIN // 2
+  pen.text(corner, f"{minutes}:{rest:02}", _INK, font, anchor="rd")
   return np.asarray(picture)
 
 
@@ -193,7 +198,8 @@ def film(path, players, action_names, num_steps):
     stream.pix_fmt = "yuv420p"
     moments = zip(*(player.views() for player in players.values()), strict=True)
     for step, views in enumerate(moments, 1):
-      picture = draw(list(players), views, action_names)
+      seconds = (step - 1) / STEPS_PER_SECOND
+      picture = draw(list(players), views, action_names, seconds)
       if step == 1:
         stream.height, stream.width = picture.shape[:2]
       frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -216,8 +222,7 @@ def read_policies(config, game):
     paths = config.policies.split(",")
   else:
     teacher = config.teacher or teacher_files.default_teacher(config.game)
-    students = [find_student(config, m) for m in ("sobolev", "regular")]
-    paths = [teacher, *students]
+    paths = [teacher, *_students(config)]
   networks = {}
   for path in paths:
     network, card = teacher_files.load_network(path, game=game.name)
@@ -226,6 +231,17 @@ def read_policies(config, game):
       name += "'"
     networks[name] = network
   return networks
+
+
+def _students(config):
+  """Paths of both students; none, with a word, where none were trained yet."""
+  if os.path.isdir(config.students):
+    return [find_student(config, method) for method in ("sobolev", "regular")]
+  print(
+    f"There is no {config.students} yet, so the teacher plays alone; "
+    "./scripts/reproduce_figure4.sh trains its students."
+  )
+  return []
 
 
 def _name(card):

@@ -91,15 +91,37 @@ def test_the_picture_holds_score_and_probabilities():
   screen = np.zeros([210, 160, 3], np.uint8)
   names = ("NOOP", "LEFT", "RIGHT")
 
-  def picture(score, probabilities):
+  def picture(score, probabilities, seconds=0):
     view = watch.View(screen, np.array(probabilities), score, False)
-    return watch.draw(["a", "b"], [view, view], names).astype(int)
+    return watch.draw(["a", "b"], [view, view], names, seconds).astype(int)
 
   plain = picture(1, [1, 0, 0])
   assert plain.shape[0] % 2 == plain.shape[1] % 2 == 0
   for other in (picture(2, [1, 0, 0]), picture(1, [0.5, 0.5, 0])):
     rows = np.flatnonzero(np.abs(plain - other).max(axis=(1, 2)))
     assert len(rows) and rows.min() > 420
+
+  later = np.abs(plain - picture(1, [1, 0, 0], 83)).max(axis=2)
+  rows, columns = np.nonzero(later)
+  # The clock is in the lower right corner.
+  assert rows.min() > len(plain) - 40 and columns.min() > len(plain[0]) - 60
+
+
+def test_a_fresh_clone_films_the_teacher_alone(policies, tmp_path, capsys):
+  watch.main(
+    [
+      "watch",
+      f"--game={GAME}",
+      f"--teacher={policies}/teacher.npz",
+      f"--students={tmp_path}/none",
+      f"--workdir={tmp_path}",
+      "--seconds=0.2",
+    ]
+  )
+  said = capsys.readouterr().out
+  assert "the teacher plays alone; ./scripts/reproduce_figure4.sh" in said
+  with av.open(str(tmp_path / f"{GAME}.mp4")) as container:
+    assert container.streams.video[0].width == 344
 
 
 def test_the_student_of_the_smallest_seed_is_taken(policies):
