@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Films a game: the teacher, its Sobolev student and its regular student side
-# by side, with scores and the probabilities of their actions.
+# by side, with scores and the probabilities of their actions. Where no students
+# have been trained (reproduce_figure4.sh), the teacher plays alone.
 #
-#   ./scripts/watch.sh GAME [FLAG ...]
+#   ./scripts/watch.sh [GAME] [FLAG ...]
 #
-# GAME is breakout, pong or space_invaders. FLAGs go to trainers.teachers.watch:
-# --percentage=1 --seconds=120 --policies=PATH,... and what
-# python -m trainers.teachers.watch --help lists.
+# GAME is breakout (default), pong or space_invaders. FLAGs go to
+# trainers.teachers.watch: --percentage=1 --seconds=120 --policies=PATH,... and
+# what python -m trainers.teachers.watch --help lists.
 #
 # Time: about half a minute per minute of film.
 # Writes: runs/films/GAME.mp4, or into --workdir.

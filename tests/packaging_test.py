@@ -123,3 +123,12 @@ def test_the_papers_that_say_who_and_how_agree():
   (author,) = PROJECT["authors"]
   assert f"name: {author['name']}\n" in citation
   assert author["name"] in (ROOT / "LICENSE").read_text()
+
+
+def test_the_extras_that_pages_name_exist():
+  named = set()
+  for page in [ROOT / "README.md", ROOT / "BUILD.md", *ROOT.glob("docs/*.md")]:
+    for extras in re.findall(r"\.\[([\w,]+)\]", page.read_text()):
+      named |= set(extras.split(","))
+  assert named
+  assert named <= set(PROJECT["optional-dependencies"])
