@@ -26,6 +26,7 @@ from trainers.lifecycle.statistics import (
   compare,
   improvement,
   mean_and_deviation,
+  ratio_with_interval,
   tally,
   verdicts,
 )
@@ -210,7 +211,7 @@ def make_table(rows, varied):
     **{n.replace("_", " "): lambda row, n=n: row[n] for n in varied},
     "log10 test MSE, regular": spread(0),
     "log10 test MSE, Sobolev": spread(1),
-    "MSE ratio": ratio("test_mse"),
+    "MSE ratio": lambda row: ratio_with_interval(*_both(row, "test_mse")),
     "gradient MSE ratio": ratio("test_gradient_mse"),
     "Sobolev distance ratio": ratio("test_sobolev_distance"),
     "verdict": lambda row: row["verdict"],

@@ -96,7 +96,7 @@ def test_report_compares_the_methods_in_every_scenario(runs, tmp_path):
   text, _ = distillation_report.REPORT.write(runs, output)
   assert (output / "table.md").read_text() == text
   row = cells(text, "breakout", "1")
-  assert row[2] == "19.93 ± 0.50" and row[6:8] == ["4.00", "4.00"]
+  assert row[2] == "19.93 ± 0.50" and row[6] == "4 (3.54 to 4.52)"
   assert row[8].startswith("shown (p = ") and row[9].startswith("shown (p = ")
   assert row[10:] == ["60.0", "1.200"]
   assert "not settled" in cells(text, "pong", "50")[9]

@@ -159,3 +159,12 @@ def test_lower_errors_are_an_improvement():
     statistics.improvement([[1.0], [1.0, 2.0]], [[1.0], [2.0]]) == "unknown"
   )
   assert statistics.improvement([], []) == "unknown"
+
+
+def test_a_ratio_has_the_interval_of_its_logarithms():
+  logs = np.array([0.9, 1.0, 1.1])
+  # The deviation is 0.1, its share 0.1 / sqrt(3), and t at 2 degrees 4.303.
+  text = statistics.ratio_with_interval(10**logs, np.ones(3))
+  half = 4.3027 * 0.1 / np.sqrt(3)
+  assert text == f"10 ({10 ** (1 - half):.3g} to {10 ** (1 + half):.3g})"
+  assert statistics.ratio_with_interval([10.0], [0.1]) == "100"
