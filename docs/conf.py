@@ -36,7 +36,8 @@ def _resolve(folder, text):
     if not target.exists():
       raise FileNotFoundError(f"{folder} links to {path}, which is not there")
     if target.parent == ROOT / "docs":
-      return match[0]
+      place = target.name + (f"#{anchor}" if anchor else "")
+      return f"{is_picture}[{words}]({place})"
     if target.is_dir():
       target = target / "README.md" if (target / "README.md").exists() else None
     if target is None or anchor:
