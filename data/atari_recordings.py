@@ -9,12 +9,18 @@ import typing
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from data import atari
 from data.tfds_folders import first_line, open_tfds, read_object
 
 CARD = "recording.json"
 SPLIT = "train"
+# What a PNG picture of a frame begins with: signature, and the first chunk's
+# length, name, width and height.
+_PNG_HEADER = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + 2 * atari.SIDE.to_bytes(
+  4, "big"
+)
 
 
 class Recording:
@@ -125,8 +131,12 @@ def _read_episodes(folder):
   episodes = []
   builder = open_tfds(folder, "record it anew")
   try:
-    for episode in builder.as_dataset(split=SPLIT, shuffle_files=False):
-      steps = episode["steps"].batch(4096)
+    for episode in builder.as_dataset(
+      split=SPLIT,
+      shuffle_files=False,
+      decoders={"steps": {"observation": tfds.decode.SkipDecoding()}},
+    ):
+      steps = episode["steps"].map(_decode).batch(4096)
       parts = [tf.nest.map_structure(np.asarray, part) for part in steps]
       joined = {
         name: np.concatenate([part[name] for part in parts])
@@ -142,6 +152,20 @@ def _read_episodes(folder):
   if not episodes:
     raise ValueError(f"{folder} holds no episode; record it anew.")
   return sorted(episodes, key=lambda episode: episode[0])
+
+
+def _decode(step):
+  """Decodes the picture of a step if it has the size of a frame.
+
+  What claims to be larger could fill the memory before it is refused.
+  """
+  encoded = step["observation"]
+  tf.debugging.assert_equal(
+    tf.strings.substr(encoded, 0, len(_PNG_HEADER)),
+    _PNG_HEADER,
+    "a frame is no PNG picture of 84 x 84 points",
+  )
+  return {**step, "observation": tf.io.decode_png(encoded, channels=1)}
 
 
 def _check_steps(steps):

@@ -5,6 +5,7 @@ import numbers
 import typing
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -49,6 +50,44 @@ def check_real(
   ends = [f"{rule} {end:g}" for rule, end in rules.items() if abs(end) < 1e300]
   wanted = " ".join(["a number", " and ".join(ends)]).strip()
   raise ValueError(f"{name} must be {wanted}, but it is {number!r}.")
+
+
+def as_tensors(name: str, values: typing.Any) -> list:
+  """A sequence of arrays of real numbers as tensors; else a `ValueError`."""
+  if isinstance(values, list | tuple):
+    return [as_real(f"{name}[{i}]", one) for i, one in enumerate(values)]
+  raise ValueError(
+    f"{name} must be a tuple of arrays, but it is a {type(values).__name__}; "
+    f"write ({name},) for a single one."
+  )
+
+
+def as_real(name: str, value: typing.Any) -> tf.Tensor:
+  """An array of real numbers as a tensor; else a `ValueError`."""
+  try:
+    tensor = tf.convert_to_tensor(value)
+    if tensor.dtype.is_floating or tensor.dtype.is_integer:
+      return tensor
+  except (TypeError, ValueError):
+    pass
+  raise ValueError(
+    f"{name} must be an array of real numbers, but it is of type "
+    f"{type(value).__name__}."
+  )
+
+
+def as_numbers(name: str, value: typing.Any) -> np.ndarray:
+  """An array of real numbers in float64; else a `ValueError`."""
+  try:
+    array = np.asarray(value)
+    if array.dtype.kind in "fiub":
+      return array.astype(np.float64)
+  except (TypeError, ValueError):
+    pass
+  raise ValueError(
+    f"{name} must be an array of real numbers, but it is of type "
+    f"{type(value).__name__}."
+  )
 
 
 def as_shape(shape: Sequence[int] | tf.Tensor) -> tf.Tensor:

@@ -9,7 +9,11 @@ import typing
 
 import tensorflow as tf
 
-from sobolev_tf.derivatives.arguments import check_function, check_whole
+from sobolev_tf.derivatives.arguments import (
+  as_tensors,
+  check_function,
+  check_whole,
+)
 from sobolev_tf.derivatives.inputs import as_input
 from sobolev_tf.derivatives.taylor import forward_jacobian
 
@@ -100,7 +104,7 @@ def projected_derivatives(
   """
   check_function(f)
   x = as_input(x)
-  directions = [tf.convert_to_tensor(v) for v in directions]
+  directions = as_tensors("directions", directions)
   if x.shape.rank > 1:
     return _projected(f, x, directions)
   directions = directions[:1] + [v[..., tf.newaxis] for v in directions[1:]]
@@ -125,8 +129,8 @@ def project(full: typing.Sequence, directions: typing.Sequence) -> tuple:
   Raises:
     ValueError: there is not one direction for each derivative.
   """
-  full = [tf.convert_to_tensor(d) for d in full]
-  directions = [tf.convert_to_tensor(v) for v in directions]
+  full = as_tensors("full", full)
+  directions = as_tensors("directions", directions)
   if len(full) != len(directions) + 1:
     raise ValueError(
       f"project got {len(full) - 1} derivative(s) and {len(directions)} "

@@ -12,7 +12,11 @@ import typing
 
 import tensorflow as tf
 
-from sobolev_tf.derivatives.arguments import check_function, check_whole
+from sobolev_tf.derivatives.arguments import (
+  as_real,
+  check_function,
+  check_whole,
+)
 from sobolev_tf.derivatives.inputs import as_input
 from sobolev_tf.derivatives.line_tapes import (
   derivatives_along_line,
@@ -246,7 +250,7 @@ def _check_arguments(x, direction, order):
   """x, the directions as `[B, P, *in]`, and whether they came so."""
   check_whole("order", order, 1)
   x = as_input(x)
-  direction = tf.cast(direction, x.dtype)
+  direction = tf.cast(as_real("direction", direction), x.dtype)
   stacked = direction.shape.rank == x.shape.rank + 1
   if not stacked:
     direction = direction[:, tf.newaxis] if direction.shape.rank else direction

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from sobolev_tf.derivatives.arguments import as_numbers, check_whole
 from sobolev_tf.surrogate.model import MeanOfNetworks, SurrogateModel
 from sobolev_tf.surrogate.report import Report, errors_of
 from sobolev_tf.surrogate.trials import Settings, Trials
@@ -58,6 +59,9 @@ def fit_surrogate(x, y, dy=None, d2y=None, *, members=None, seed=0):
       examples.
   """
   begin = time.process_time()
+  if members is not None:
+    check_whole("members", members, 1)
+  check_whole("seed", seed, 0)
   x, labels = _checked(x, y, dy, d2y)
   if members is None:
     members = 5 if len(x) <= _LARGE else 3
@@ -365,7 +369,7 @@ def _mean_square(values):
 
 def _checked(x, y, dy, d2y):
   """x `[N, d]` and labels `(y [N, k], dy [N, k, d], ...)`, float64."""
-  x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+  x, y = as_numbers("x", x), as_numbers("y", y)
   if x.ndim != 2 or len(x) < 4 or not np.isfinite(x).all():
     unfit = "" if np.isfinite(x).all() else " and holds NaN or inf"
     raise ValueError(
@@ -384,7 +388,7 @@ def _checked(x, y, dy, d2y):
   for name, label in (("dy", dy), ("d2y", d2y)):
     if label is None:
       break
-    label = np.asarray(label, np.float64)
+    label = as_numbers(name, label)
     rest = x.shape[1:] * len(labels)
     wanted = (*labels[0].shape, *rest)
     accepted = {wanted, (len(x), *rest)} if single else {wanted}

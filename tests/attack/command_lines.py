@@ -8,7 +8,7 @@ from tests.attack import commands
 from tests.attack.judged import Case, Fork, judge
 
 # Nonsense that is accepted would train; so long is it given to say a word.
-_TIMEOUT = 20.0  # seconds
+_TIMEOUT = 60.0  # seconds
 _NO_NUMBER = ("nan", "inf", "-inf", "x", "", "1e999", "0x10", "1,,2", " ", "é")
 _NEVER_SO_LARGE = {
   *("seed", "num_train", "num_test", "num_environments", "num_threads"),
@@ -36,14 +36,14 @@ def nonsense(config_class):
   yield from ("--workdir=", "--workdir=/proc/nowhere", "--workdir=/dev/null")
 
 
-def attack(count, rng, folder, material):
-  """Yields a `Case` for each of `count` command lines."""
+def attack(count, rng, folder, material, first=0):
+  """Yields a `Case` for each command line from number `first` to `count`."""
   possible = [
     (name, flag)
     for name, trainer in commands.TRAINERS.items()
     for flag in nonsense(trainer.Config)
   ]
-  for name, flag in rng.sample(possible, min(count, len(possible))):
+  for name, flag in rng.sample(possible, min(count, len(possible)))[first:]:
     workdir = os.path.join(folder, "nonsense")
     answer = Fork(material.command(name, workdir, flag)).answer(_TIMEOUT)
     verdict = judge(answer, lambda: False)

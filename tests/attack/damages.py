@@ -1,12 +1,16 @@
 """Damages: one file of a run, a recording or a policy is not what it was."""
 
+import itertools
 import os
+import random
 import shutil
 
 from tests.attack import commands
 from tests.attack.judged import Case, Fork, judge
+from trainers.lifecycle import tables
+from trainers.theory import report as theory_report
 
-_TIMEOUT = 120.0  # seconds
+_TIMEOUT = 600.0  # seconds; machines may be busy
 _DEEP = b'{"a":' * 50_000
 
 
@@ -59,7 +63,14 @@ class Target:
       os.path.relpath(os.path.join(place, name), folder)
       for place, _, names in os.walk(folder)
       for name in names
+      # It is empty, and whoever holds a run makes it anew.
+      if not name.endswith(".lock")
     )
+
+  @staticmethod
+  def said(words):
+    """What a use has read, as it says itself."""
+    return [line for line in words.splitlines() if line.startswith("read: ")]
 
 
 def targets(folder, material):
@@ -83,30 +94,20 @@ def targets(folder, material):
       os.path.join(material.teachers, f"{commands.GAME}.{ending}"), policy
     )
 
-  def metrics(where):
-    return commands.read(where, "metrics.csv")
-
-  def table(where):
-    return commands.read(os.path.join(where, "report"), "table.md")
-
+  page, theory = os.path.join(folder, "page"), os.path.join(folder, "theory")
+  _make_page(run, page)
+  _make_theory(theory)
+  resume, say_again = (
+    lambda where: material.command("regression", where) for _ in range(2)
+  )
   return [
-    Target(
-      "a stopped run, resumed",
-      stopped,
-      lambda where: material.command("regression", where),
-      metrics,
-    ),
-    Target(
-      "a finished run, started again",
-      run,
-      lambda where: material.command("regression", where),
-      metrics,
-    ),
+    Target("a stopped run, resumed", stopped, resume, _metrics),
+    Target("a finished run, started again", run, say_again, _metrics),
     Target(
       "a finished run, reported",
       run,
       lambda where: commands.report(where, os.path.join(where, "report")),
-      table,
+      lambda where: commands.read(where, "table.md"),
     ),
     Target(
       "a recording, read",
@@ -122,33 +123,96 @@ def targets(folder, material):
       ),
       lambda where: None,
     ),
+    Target(
+      "a report's numbers, drawn again",
+      page,
+      commands.redraw,
+      lambda where: commands.read(where, "table.md", "results.csv"),
+    ),
+    Target(
+      "the theory's numbers, drawn again",
+      theory,
+      commands.redraw_theory,
+      lambda where: commands.read(where, "README.md", "results.csv"),
+    ),
   ]
 
 
-def attack(count, rng, folder, material):
-  """Yields a `Case` for each of `count` damages."""
-  made = targets(folder, material)
-  wanted = {}
-  for number in range(count):
-    target = made[number % len(made)]
-    copy = os.path.join(folder, "copy")
+def _make_page(run, page):
+  """A report of a run."""
+  answer = Fork(commands.report(run, page)).answer(_TIMEOUT)
+  if answer.code != 0:
+    raise RuntimeError(f"no report to damage: {answer.words[-1000:]}")
+  for name in os.listdir(page):
+    if name.endswith((".png", ".pdf", ".md")):
+      os.remove(os.path.join(page, name))
+
+
+def _make_theory(folder):
+  """Some of the theory's committed results."""
+  source = os.path.join(commands.REPOSITORY, "results", "theory")
+  rows = tables.read_csv(os.path.join(source, "results.csv"))
+  rows = [row for row in rows if row["figure"] in ("polynomials", "transfer")]
+  os.makedirs(folder)
+  for name in {row["figure"] for row in rows}:
+    shutil.copy(os.path.join(source, f"{name}.json"), folder)
+  theory_report.merge_rows(folder, rows)
+
+
+def _metrics(where):
+  return commands.read(where, "metrics.csv")
+
+
+def choose(count, rng, found):
+  """(target, name of a file, damage) of each case, in turns over the targets.
+
+  Within a target every file has its turn before one comes again.
+  """
+  piles = []
+  for target in found:
+    cases = []
+    for damage in rng.sample(list(DAMAGES), len(DAMAGES)):
+      names = rng.sample(target.files, len(target.files))
+      cases += [(target, name, damage) for name in names]
+    piles.append(cases)
+  turns = itertools.zip_longest(*piles)
+  chosen = [case for turn in turns for case in turn if case is not None]
+  return chosen[:count]
+
+
+def attack(count, rng, folder, material, first=0):
+  """Yields a `Case` for each damage from number `first` to `count`."""
+  found = targets(folder, material)
+  copy, wanted = os.path.join(folder, "copy"), {}
+  chosen = choose(count, rng, found)
+  seed = rng.randrange(2**31)
+  for number, (target, name, damage) in enumerate(chosen):
+    if number < first:
+      continue
     if target.name not in wanted:
-      shutil.copytree(target.folder, copy)
-      answer = Fork(target.use(copy)).answer(_TIMEOUT)
-      if answer.code != 0:
-        raise RuntimeError(f"{target.name} fails: {answer.words[-1000:]}")
-      wanted[target.name] = target.result(copy)
-      shutil.rmtree(copy)
+      wanted[target.name] = _undamaged(target, copy)
     shutil.copytree(target.folder, copy)
-    name, damage = rng.choice(target.files), rng.choice(list(DAMAGES))
-    _damage(os.path.join(copy, name), DAMAGES[damage], rng)
+    own = random.Random(f"{seed} {number}")
+    _damage(os.path.join(copy, name), DAMAGES[damage], own)
     answer = Fork(target.use(copy)).answer(_TIMEOUT)
     verdict = judge(
       answer,
-      lambda t=target, c=copy: t.result(c) == wanted[t.name],
+      lambda t=target, w=answer.words: (
+        (t.result(copy), t.said(w)) == wanted[t.name]
+      ),
     )
     yield Case(f"{target.name}; {name} {damage}", verdict, answer.words)
     shutil.rmtree(copy)
+
+
+def _undamaged(target, copy):
+  shutil.copytree(target.folder, copy)
+  answer = Fork(target.use(copy)).answer(_TIMEOUT)
+  if answer.code != 0:
+    raise RuntimeError(f"{target.name} fails undamaged: {answer.words[-1000:]}")
+  result = target.result(copy), target.said(answer.words)
+  shutil.rmtree(copy)
+  return result
 
 
 def _damage(path, damage, rng):

@@ -1,29 +1,32 @@
 """Files that somebody made to hurt: nothing runs, and memory stays small."""
 
+import glob
 import hashlib
 import io
 import json
 import os
 import shutil
 import zipfile
+import zlib
 
 import numpy as np
+import tensorflow as tf
 
 from tests.attack import commands
 from tests.attack.judged import Case, Fork, judge
 
-_TIMEOUT = 120.0  # seconds
+_TIMEOUT = 600.0  # seconds
 # What opening a policy or a recording takes, TensorFlow's start among it.
 _MOST_MEMORY = 500_000_000
 _MARK = "was_run"
 
 
-def attack(count, rng, folder, material):
-  """Yields a `Case` for each of `count` files."""
+def attack(count, rng, folder, material, first=0):
+  """Yields a `Case` for each file from number `first` to `count`."""
   makers = list(_MAKERS.items())
   rng.shuffle(makers)
   start = os.getcwd()
-  for name, make in makers[:count]:
+  for name, make in makers[first:count]:
     place = os.path.join(folder, "hostile")
     os.makedirs(place)
     use = make(place, material)
@@ -105,6 +108,49 @@ def _with_json(name, text):
     return commands.open_recording(folder)
 
   return make
+
+
+def _with_frame(frame):
+  """A maker of a recording whose first frame is these bytes."""
+
+  def make(place, material):
+    folder = os.path.join(place, "recording")
+    shutil.copytree(os.path.join(material.recordings, commands.GAME), folder)
+    (path,) = glob.glob(os.path.join(glob.escape(folder), "*tfrecord*"))
+    episodes = [
+      tf.train.Example.FromString(record)
+      for record in tf.compat.v1.io.tf_record_iterator(path)
+    ]
+    frames = episodes[0].features.feature["steps/observation"].bytes_list
+    frames.value[0] = frame
+    with tf.io.TFRecordWriter(path) as writer:
+      for episode in episodes:
+        writer.write(episode.SerializeToString())
+    return commands.open_recording(folder)
+
+  return make
+
+
+def _png(side):
+  """A PNG picture of zeros, which is small whatever its size."""
+
+  def chunk(name, content):
+    crc = zlib.crc32(name + content).to_bytes(4)
+    return len(content).to_bytes(4) + name + content + crc
+
+  packer, packed = zlib.compressobj(9), bytearray()
+  for _ in range(side):
+    packed += packer.compress(bytes(side + 1))
+  packed += packer.flush()
+  head = 2 * side.to_bytes(4) + bytes([8, 0, 0, 0, 0])
+  return b"".join(
+    [
+      b"\x89PNG\r\n\x1a\n",
+      chunk(b"IHDR", head),
+      chunk(b"IDAT", bytes(packed)),
+      chunk(b"IEND", b""),
+    ]
+  )
 
 
 def _edit_card(path, **changes):
@@ -227,6 +273,8 @@ _MAKERS = {
   "a recording with nested features": _with_json(
     "features.json", '{"featuresDict":' * 50_000
   ),
+  "a recording with a frame of 900 MB": _with_frame(_png(30_000)),
+  "a recording with a frame that is none": _with_frame(b"GIF89a" + bytes(99)),
   "a recording of 1e15 frames": _with_json(
     "recording.json",
     '{"game": "pong", "action_names": ["A", "B", "C"], "num_frames": 1e15}',

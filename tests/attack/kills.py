@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -14,26 +15,34 @@ from tests.attack.judged import Answer, Case, Fork, judge
 
 # Hogwild updates cannot be made again: their steps have to be in order instead.
 _INEXACT = ("teachers",)
-_TIMEOUT = 300.0  # seconds
+_TIMEOUT = 900.0  # seconds
 _CLUSTER = (
   *("--preset=smoke", "--dataset=digits", "--method=sobolev", "--clutter=0"),
   *("--num_steps=60", "--checkpoint_every=20", "--evaluate_every=20"),
 )
 
 
-def attack(count, rng, folder, material):
-  """Yields a `Case` for each of `count` kills, over trainers and cluster."""
-  names = (*commands.TRAINERS, "cluster")
+def attack(count, rng, folder, material, first=0):
+  """Yields a `Case` for each kill of a trainer, from `first` to `count`."""
+  names = list(commands.TRAINERS)
+  shares = [rng.random() for _ in range(count)]
   undisturbed = {}
-  for number in range(count):
+  for number in range(first, count):
     name = names[number % len(names)]
     workdir = os.path.join(folder, f"kill_{number}")
-    if name == "cluster":
-      yield _kill_in_a_cluster(rng, workdir)
-    else:
-      if name not in undisturbed:
-        undisturbed[name] = _undisturbed(name, folder, material)
-      yield _kill(name, rng, workdir, material, *undisturbed[name])
+    if name not in undisturbed:
+      undisturbed[name] = _undisturbed(name, folder, material)
+    yield _kill(name, shares[number], workdir, material, *undisturbed[name])
+    shutil.rmtree(workdir, ignore_errors=True)
+
+
+def attack_clusters(count, rng, folder, material, first=0):
+  """Yields a `Case` for each kill in a cluster, from `first` to `count`."""
+  del material
+  seed = rng.randrange(2**31)
+  for number in range(first, count):
+    workdir = os.path.join(folder, f"cluster_{number}")
+    yield _kill_in_a_cluster(random.Random(seed + number), workdir)
     shutil.rmtree(workdir, ignore_errors=True)
 
 
@@ -47,8 +56,8 @@ def _undisturbed(name, folder, material):
   return time.monotonic() - begun, _results(workdir)
 
 
-def _kill(name, rng, workdir, material, seconds, wanted):
-  moment = rng.uniform(0, seconds)
+def _kill(name, share, workdir, material, seconds, wanted):
+  moment = share * seconds
   times = 0
   while times < 2 and Fork(material.command(name, workdir)).kill_after(moment):
     times += 1

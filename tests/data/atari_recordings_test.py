@@ -6,6 +6,7 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -268,3 +269,14 @@ def test_split_that_leaves_nothing_is_refused():
   for share in (0.2, 0.9):
     with pytest.raises(ValueError, match="too few to keep .* for validation"):
       atari_recordings.split(recording, 2, share)
+
+
+def test_a_picture_that_claims_to_be_larger_is_not_decoded(recorded):
+  frame = tf.io.encode_png(np.full([84, 84, 1], 7, np.uint8)).numpy()
+  step = {"observation": tf.constant(frame), "reward": 1.0}
+  decoded = atari_recordings._decode(step)
+  assert decoded["observation"].shape == (84, 84, 1) and decoded["reward"] == 1
+  size = (60_000).to_bytes(4, "big")  # 3.6 GB of it
+  for wrong in (frame[:16] + 2 * size + frame[24:], b"GIF89a" + frame, b""):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+      atari_recordings._decode({"observation": tf.constant(wrong)})

@@ -14,6 +14,7 @@ import typing
 
 import numpy as np
 
+from trainers.lifecycle import sums
 from trainers.lifecycle.command_line import CommandError
 from trainers.lifecycle.values import parse_value
 
@@ -126,6 +127,7 @@ def varied_settings(runs, known):
 def _read_run(folder, config, numbers, series):
   if not os.path.exists(os.path.join(folder, "finished.json")):
     return Run(folder, config, None, [])
+  change = sums.find_change(folder)
   result = _read_object(folder, "finished.json")
   keys = getattr(config, series) if series else (None,)
   for name in numbers:
@@ -134,6 +136,8 @@ def _read_run(folder, config, numbers, series):
     if not is_whole or not all(map(_is_number, values)):
       raise _Damaged(f"finished.json has no finite {name}")
   rows = _read_metrics(folder)
+  if change:  # whoever damages a file less finely is told more above
+    raise _Damaged(change)
   for key in keys:
     own = [row for row in rows if not series or row.get(series) == key]
     steps = [row.get("step") or 0 for row in own]

@@ -9,6 +9,7 @@ WORKDIR/
   tensorboard/      the same numbers, and pictures, for TensorBoard
   checkpoints/      the newest three
   finished.json     the result; present once the run is complete
+  SHA256SUMS        digests of the finished run's files
   claims/           who has worked on it
 ```
 
@@ -34,7 +35,7 @@ import time
 
 import tensorflow as tf
 
-from trainers.lifecycle import checkpoints, claims, sharing
+from trainers.lifecycle import checkpoints, claims, sharing, sums
 from trainers.lifecycle.command_line import CommandError, full_disk
 from trainers.lifecycle.events import Events
 from trainers.lifecycle.progress import Progress
@@ -65,7 +66,7 @@ class Run:
     self.workdir = workdir
     self._claim = claim
     self.config = config
-    self.result = _read_json(os.path.join(workdir, "finished.json"))
+    self.result = _read_result(workdir)
     self._columns = ("step", *((series,) if series else ()), *columns)
     self._series = series
     self._metrics_path = os.path.join(workdir, "metrics.csv")
@@ -182,11 +183,20 @@ class Run:
     self._claim.check()
     self._events.result(result)
     self.result = result
+    networks = glob.glob("*.npz", root_dir=self.workdir)
+    sums.write(
+      self.workdir,
+      [*networks, *filter(self._has, ("config.json", "metrics.csv"))],
+      **{"finished.json": _as_json(result)},
+    )
     _write_json(os.path.join(self.workdir, "finished.json"), result)
 
   def say(self, sentence):
     """Prints a line that names the run."""
     print(f"[{self._describe()}] {sentence}", flush=True)
+
+  def _has(self, name):
+    return os.path.exists(os.path.join(self.workdir, name))
 
   def _describe(self):
     return os.path.relpath(self.workdir)
@@ -393,24 +403,46 @@ def _format(value):
   return format(value, ".9g") if isinstance(value, float) else str(value)
 
 
+def _read_result(workdir):
+  """The result of a run that is finished, or None.
+
+  Raises:
+    CommandError: a file has changed since the run was finished.
+  """
+  result = _read_json(os.path.join(workdir, "finished.json"))
+  change = None if result is None else sums.find_change(workdir)
+  if change:
+    raise CommandError(
+      f"{workdir} is a finished run, but its {change}; put the file back, or "
+      "train anew in another --workdir."
+    )
+  return result
+
+
 def _read_json(path):
   if not os.path.exists(path):
     return None
   try:
     with open(path, encoding="utf-8") as file:
-      return json.load(file)
-  except ValueError as error:
+      content = json.load(file)
+    if not isinstance(content, dict) or not content:
+      raise ValueError("it holds no object with names")
+    return content
+  except (OSError, ValueError, RecursionError) as error:
+    reason = str(error).splitlines()[0]
     raise CommandError(
-      f"{path} is not valid JSON ({error}); restore it, or use another "
-      "--workdir."
+      f"{path} cannot be read ({reason}); restore it, or use another --workdir."
     ) from error
+
+
+def _as_json(content):
+  return f"{json.dumps(content, indent=2)}\n".encode()
 
 
 def _write_json(path, content):
   partial = path + ".partial"
-  with open(partial, "w", encoding="utf-8") as file:
-    json.dump(content, file, indent=2)
-    file.write("\n")
+  with open(partial, "wb") as file:
+    file.write(_as_json(content))
     file.flush()
     os.fsync(file.fileno())
   os.replace(partial, path)

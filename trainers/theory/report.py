@@ -7,14 +7,15 @@
 Writes for each statement what is drawn, as JSON, and the picture; results.csv
 and README.md. With --figures only those are measured anew; the other rows of
 results.csv stay. With --redraw nothing is measured: pictures and page are made
-again from the files. Exit code 1 if a measured number breaks its bound.
+again from the files, unless their digests in SHA256SUMS say that somebody has
+changed them. Exit code 1 if a measured number breaks its bound.
 """
 
 import os
 import sys
 import typing
 
-from trainers.lifecycle import command_line, run, tables
+from trainers.lifecycle import command_line, run, sums, tables
 from trainers.lifecycle.command_line import CommandError, setting
 from trainers.theory import relations, results, statements
 
@@ -151,6 +152,18 @@ def merge_rows(output, rows):
   order = list(STATEMENTS)
   known = [row for row in rows if row["figure"] in STATEMENTS]
   tables.write_csv(path, sorted(known, key=lambda r: order.index(r["figure"])))
+  drawings = [f"{figure}.json" for figure in {row["figure"] for row in known}]
+  sums.write(output, ["results.csv", *drawings])
+
+
+def check_unchanged(output):
+  """Raises a `CommandError` if somebody has changed what was measured."""
+  change = sums.find_change(output)
+  if change:
+    raise CommandError(
+      f"{output} is not as it was measured: {change}; put the file back, or "
+      "measure all figures anew."
+    )
 
 
 def redraw(output):
@@ -159,6 +172,7 @@ def redraw(output):
   Returns:
     The rows of results.csv.
   """
+  check_unchanged(output)
   rows = tables.read_csv(os.path.join(output, "results.csv"), *_COLUMNS)
   with open(os.path.join(output, "README.md"), "w", encoding="utf-8") as file:
     file.write(make_page(rows))
@@ -222,6 +236,8 @@ def main(argv):
     )
   if not given["redraw"]:
     run.make_folder(output, "output")
+    if set(figures) < set(STATEMENTS):  # the others' rows stay
+      check_unchanged(output)
     merge_rows(output, write_figures(output, figures))
   rows = redraw(output)
   print(f"Written to {output}.", file=sys.stderr)

@@ -56,3 +56,21 @@ def test_seeds_are_one_integer_or_two():
   for wrong in ("x", None, [1, 2, 3], 1.5, [[1, 2]], NAN):
     with pytest.raises(ValueError, match="^seed must be an integer or a pair"):
       arguments.as_seed(wrong)
+
+
+def test_tensors_are_sequences_of_real_arrays():
+  one, other = arguments.as_tensors("v", (np.ones(2), tf.ones([3, 1])))
+  assert one.dtype == tf.float64 and other.shape == (3, 1)
+  for wrong in (None, 3, "x", np.ones(2)):
+    with pytest.raises(ValueError, match="^v must be a tuple of arrays"):
+      arguments.as_tensors("v", wrong)
+  for wrong in ("x", None, 1j, [[1.0], [1.0, 2.0]]):
+    with pytest.raises(ValueError, match=r"^v\[1\] must be an array of real"):
+      arguments.as_tensors("v", [np.ones(2), wrong])
+
+
+def test_numbers_become_float64():
+  assert arguments.as_numbers("x", [[1, 2]]).dtype == np.float64
+  for wrong in ("x", None, 1j, [object()], ["1"], [[1.0], [1.0, 2.0]]):
+    with pytest.raises(ValueError, match="^x must be an array of real num"):
+      arguments.as_numbers("x", wrong)

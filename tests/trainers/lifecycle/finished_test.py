@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from trainers.lifecycle import finished
+from trainers.lifecycle import finished, sums
 from trainers.lifecycle.command_line import CommandError, setting
 
 
@@ -174,3 +174,14 @@ def test_the_same_experiment_twice_is_refused_and_named(tmp_path):
   finished.check_distinct(runs[1:], lambda run: run.config)
   with pytest.raises(CommandError, match="/b and .*/a are the same experiment"):
     finished.check_distinct(runs, lambda run: run.config)
+
+
+def test_a_digit_that_changed_after_the_run_was_finished_is_told(tmp_path):
+  write(tmp_path / "good")
+  write(tmp_path / "bad")
+  sums.write(tmp_path / "bad", ["config.json", "metrics.csv", "finished.json"])
+  metrics = METRICS.replace("0.125", "0.126")
+  (tmp_path / "bad" / "metrics.csv").write_text(metrics)
+  runs, damages = find(tmp_path)
+  assert [run.folder for run in runs] == [str(tmp_path / "good")]
+  assert len(damages) == 1 and "metrics.csv has changed since" in damages[0]

@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 from tests import warm_python
 from trainers.lifecycle import checkpoints, command_line, exit_codes, loop, run
 from trainers.lifecycle.command_line import CommandError
-from trainers.lifecycle.run import NotFinite
+from trainers.lifecycle.run import NotFinite, open_run
 from trainers.regression import train as regression
 
 _SETTINGS = (
@@ -156,6 +156,33 @@ def test_finished_run_says_so_and_trains_nothing(tmp_path, capsys):
   assert results(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+  "name, change, words",
+  [
+    ("metrics.csv", lambda old: old.replace("0.25", "0.35"), "has changed"),
+    ("metrics.csv", lambda old: "", "has changed"),
+    ("finished.json", lambda old: old.replace("0.25", "0.26"), "has changed"),
+    ("finished.json", lambda old: "{}", "holds no object with names"),
+    ("finished.json", lambda old: '{"a":' * 50_000, "cannot be read"),
+    ("SHA256SUMS", lambda old: old[:70], "something else than digests"),
+  ],
+)
+def test_a_finished_run_whose_files_were_changed_is_refused(
+  tmp_path, name, change, words
+):
+  config = regression.Config(num_steps=1)
+  with open_run(tmp_path, config, ("error",)) as one:
+    one.log(1, {"error": 0.25})
+    one.finish({"error": 0.25})
+  with open_run(tmp_path, config, ("error",)) as same:
+    assert same.result == {"error": 0.25}
+  path = tmp_path / name
+  path.write_text(change(path.read_text()))
+  with pytest.raises(CommandError, match=words):
+    with open_run(tmp_path, config, ("error",)):
+      pass
+
+
 def test_changed_settings_are_refused_with_the_differences(tmp_path):
   run_here(tmp_path, *_SETTINGS)
   before = results(tmp_path)
@@ -203,6 +230,7 @@ def test_run_folder_describes_the_run(tmp_path):
     "tensorboard",
     "checkpoints",
     "finished.json",
+    "SHA256SUMS",
   }
   rows = np.genfromtxt(tmp_path / "metrics.csv", delimiter=",", names=True)
   assert list(rows["step"]) == [100, 100, 200, 200, 300, 300, 400, 400]

@@ -61,6 +61,21 @@ def test_a_second_run_replaces_its_own_rows_only(tmp_path, monkeypatch):
   assert list(rows.items()) == [("gaussians", "0.75"), ("transfer", "0.25")]
 
 
+def test_results_that_a_hand_has_changed_are_neither_drawn_nor_kept(
+  tmp_path, monkeypatch
+):
+  replace(monkeypatch, "gaussians", 0.5)
+  base = ["theory", f"--output={tmp_path}"]
+  theory.main([*base, "--figures=gaussians"])
+  for name in ("results.csv", "gaussians.json"):
+    text = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(text.replace("0.5", "0.1"))
+    for flag in ("--redraw", "--figures=transfer"):
+      with pytest.raises(CommandError, match=f"{name} has changed since"):
+        theory.main([*base, flag])
+    (tmp_path / name).write_text(text)
+
+
 def test_a_broken_bound_is_reported_and_fails(tmp_path, monkeypatch, capsys):
   replace(monkeypatch, "gaussians", 2.0)
   code = theory.main(["theory", f"--output={tmp_path}", "--figures=gaussians"])
