@@ -33,6 +33,7 @@ def check_real(
   least: float = -math.inf,
   above: float = -math.inf,
   most: float = math.inf,
+  below: float = math.inf,
 ) -> None:
   """Raises a `ValueError` unless a number is real and in its range.
 
@@ -42,11 +43,13 @@ def check_real(
     least: it may be this one.
     above: it may not be this one.
     most: it may be this one.
+    below: it may not be this one.
   """
   if isinstance(number, numbers.Real) and least <= number <= most:
-    if number > above or above == -math.inf:
+    is_above = number > above or above == -math.inf
+    if is_above and (number < below or below == math.inf):
       return
-  rules = {"at least": least, "above": above, "at most": most}
+  rules = {"at least": least, "above": above, "at most": most, "below": below}
   ends = [f"{rule} {end:g}" for rule, end in rules.items() if abs(end) < 1e300]
   wanted = " ".join(["a number", " and ".join(ends)]).strip()
   raise ValueError(f"{name} must be {wanted}, but it is {number!r}.")

@@ -37,6 +37,7 @@ def fit_full_batch(
   """See `SobolevModel.fit_full_batch`."""
   model.require_compile("fit_full_batch")
   _check(model, method, updates, updates_per_epoch, batch_size, l2)
+  check_real("validation_split", validation_split, least=0, below=1)
   x, y = _as_arrays(*model.receive(x, y))
   if validation_split and validation_data is None:
     kept = int(math.floor(len(x) * (1.0 - validation_split)))

@@ -4,23 +4,27 @@ import os
 import pathlib
 import random
 import subprocess
-import sys
 
-import pytest
-
+from tests import warm_python
 from tests.attack import command_lines, commands, damages, judged
-from tests.attack.__main__ import KINDS, make_table
+from tests.attack.__main__ import KINDS, _keep, attack, make_table
 
 ROOT = pathlib.Path(__file__).parents[2]
-SHORT = {"kills": 1, "damages": 5, "commands": 8, "calls": 40, "files": 5}
+SHORT = {"kills": 1, "damages": 7, "commands": 10, "calls": 40, "files": 3}
 
 
-@pytest.mark.slow
 def test_a_short_attack_leaves_nothing_silent_broken_or_hanging(tmp_path):
   # In a process of its own: it forks, which one that has computed must not.
+  # About 20 s of a core.
   flags = [f"--{kind}={count}" for kind, count in SHORT.items()]
   result = subprocess.run(
-    [sys.executable, "-m", "tests.attack", *flags, f"--output={tmp_path}"],
+    [
+      warm_python.command(),
+      "-m",
+      "tests.attack",
+      *flags,
+      f"--output={tmp_path}",
+    ],
     cwd=ROOT,
     env={**os.environ, "TF_NUM_INTRAOP_THREADS": "1"},
     capture_output=True,
@@ -41,6 +45,14 @@ def test_there_is_as_much_nonsense_as_is_asked_for():
     for flag in command_lines.nonsense(trainer.Config)
   ]
   assert len(set(lines)) == len(lines) >= KINDS["commands"][0]
+
+
+def test_what_is_kept_is_not_played_again(tmp_path):
+  path, case = tmp_path / "cases", judged.Case("a call", "clear", "a word")
+  _keep(path, 3, "calls", case)
+  _keep(path, 4, "calls", case)
+  counts = dict.fromkeys(KINDS, 0) | {"calls": 1}
+  assert attack(counts, 3, path) == {"calls": [case]}
 
 
 def test_every_damage_changes_a_file_and_hangs_on_the_seed_alone():

@@ -146,9 +146,7 @@ def _claim_teacher(this_run, sha256):
     with open(path, "w", encoding="utf-8") as file:
       json.dump({"sha256": sha256}, file)
     return
-  with open(path, encoding="utf-8") as file:
-    known = json.load(file)["sha256"]
-  if known != sha256:
+  if run.read_json(path).get("sha256") != sha256:
     raise command_line.CommandError(
       f"--workdir {this_run.workdir} holds a student of another teacher; use "
       "the same --teachers to resume it, or another --workdir."

@@ -12,13 +12,14 @@ the rows of a folder that was reported before, and with its curves where they
 were kept; all else is of DIR alone.
 """
 
+import glob
 import os
 import shutil
 import sys
 import tempfile
 import typing
 
-from trainers.lifecycle import command_line, finished, tables
+from trainers.lifecycle import command_line, finished, sums, tables
 from trainers.lifecycle.command_line import CommandError, setting
 
 _FLAGS = {
@@ -79,9 +80,13 @@ class Report(typing.NamedTuple):
     )
     os.makedirs(output, exist_ok=True)
     if add_to:
+      _check_unchanged(add_to)
       damages += self._collect_more(runs, output, add_to)
     else:
       damages += self.collect(runs, output) or []
+    # Curves are not kept with the results, so they may be missing later.
+    _, curves = self.render(output)
+    sums.write(output, set(glob.glob("*.csv", root_dir=output)) - set(curves))
     return self.redraw(output), damages
 
   def _collect_more(self, runs, output, add_to):
@@ -99,8 +104,9 @@ class Report(typing.NamedTuple):
     """Makes table and figures from the files in a folder; returns the table.
 
     Raises:
-      CommandError: a file is not what the report writes.
+      CommandError: a file is not what the report writes, or not what it wrote.
     """
+    _check_unchanged(output)
     text, draws = self.render(output)
     if self.table:
       with open(
@@ -138,6 +144,17 @@ class Report(typing.NamedTuple):
     for damage in damages:
       print(f"error: left out: {damage}", file=sys.stderr)
     return 2 if damages else 0
+
+
+def _check_unchanged(folder):
+  """Refuses numbers that somebody has changed since a report wrote them."""
+  change = sums.find_change(folder)
+  if change:
+    raise CommandError(
+      f"{folder} is not as the report wrote it: {change}; put the file back, "
+      f"write it anew from the runs, or remove {sums.FILE} there if the change "
+      "is meant."
+    )
 
 
 def _join(own, other):

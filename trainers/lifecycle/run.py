@@ -339,7 +339,7 @@ def _agree(workdir, config):
   """Writes the settings into a new folder, or compares them with an old one."""
   path = os.path.join(workdir, "config.json")
   wanted = json.loads(json.dumps(dataclasses.asdict(config)))
-  found = _read_json(path)
+  found = read_json(path)
   if found is None:
     pattern = os.path.join(glob.escape(workdir), "*", "**", "config.json")
     if glob.glob(pattern, recursive=True):
@@ -409,7 +409,7 @@ def _read_result(workdir):
   Raises:
     CommandError: a file has changed since the run was finished.
   """
-  result = _read_json(os.path.join(workdir, "finished.json"))
+  result = read_json(os.path.join(workdir, "finished.json"))
   change = None if result is None else sums.find_change(workdir)
   if change:
     raise CommandError(
@@ -419,7 +419,12 @@ def _read_result(workdir):
   return result
 
 
-def _read_json(path):
+def read_json(path):
+  """The object in a file of a run; None if there is no such file.
+
+  Raises:
+    CommandError: it holds something else.
+  """
   if not os.path.exists(path):
     return None
   try:

@@ -29,6 +29,13 @@ def test_real_numbers_pass_at_the_ends_of_their_range():
   arguments.check_real("p", -math.inf)
 
 
+def test_a_share_is_at_least_0_and_below_1():
+  arguments.check_real("share", 0.0, least=0, below=1)
+  for wrong in (1.0, -0.1, NAN):
+    with pytest.raises(ValueError, match="at least 0 and below 1, but it is"):
+      arguments.check_real("share", wrong, least=0, below=1)
+
+
 @pytest.mark.parametrize("number", [0, -1.0, NAN, 2, "x", None, [0.5], 1j])
 def test_what_is_no_real_number_of_that_range_is_refused(number):
   with pytest.raises(ValueError, match="^p must be a number above 0 and at mo"):

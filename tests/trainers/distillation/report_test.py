@@ -205,7 +205,7 @@ def test_redrawing_needs_no_runs_and_changes_nothing(runs, tmp_path):
   output = tmp_path / "output"
   text, _ = distillation_report.REPORT.write(runs, output)
   before = {path: path.read_bytes() for path in output.iterdir()}
-  assert len(before) == 7
+  assert len(before) == 8
   for name in ("table.md", "figure4.png", "controls.png"):
     (output / name).unlink()
   assert distillation_report.REPORT.redraw(output) == text

@@ -68,6 +68,21 @@ def test_a_report_is_written_and_redrawn(runs, tmp_path, capsys):
   assert "./scripts/make.sh makes it" in said.err
 
 
+def test_numbers_that_a_hand_has_changed_are_neither_drawn_nor_joined(
+  runs, tmp_path
+):
+  output = tmp_path / "out"
+  assert call(f"--workdir={runs}", f"--output={output}") == 0
+  text = (output / "results.csv").read_text()
+  (output / "results.csv").write_text(text.replace("2.5", "0.5"))
+  write_run(tmp_path / "more" / "4", 4)
+  more = [f"--workdir={tmp_path / 'more'}", f"--add_to={output}"]
+  for flags in (["--redraw"], more):
+    with pytest.raises(CommandError, match="results.csv has changed since"):
+      call(*flags, f"--output={output}")
+  assert call(f"--workdir={runs}", f"--output={output}") == 0  # anew
+
+
 def test_a_damaged_run_is_named_and_the_code_says_so(runs, tmp_path, capsys):
   write_run(runs / "9", 9)
   (runs / "1" / "metrics.csv").write_text("")
