@@ -160,11 +160,8 @@ def _decode(step):
   What claims to be larger could fill the memory before it is refused.
   """
   encoded = step["observation"]
-  tf.debugging.assert_equal(
-    tf.strings.substr(encoded, 0, len(_PNG_HEADER)),
-    _PNG_HEADER,
-    "a frame is no PNG picture of 84 x 84 points",
-  )
+  is_frame = tf.strings.substr(encoded, 0, len(_PNG_HEADER)) == _PNG_HEADER
+  tf.debugging.Assert(is_frame, ["a frame is no PNG picture of 84 x 84 points"])
   return {**step, "observation": tf.io.decode_png(encoded, channels=1)}
 
 

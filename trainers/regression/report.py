@@ -14,7 +14,6 @@ for each such setting, and no figures.
 
 import functools
 import os
-import zipfile
 
 import numpy as np
 
@@ -104,7 +103,8 @@ def _write_surfaces(output, runs):
     try:
       with regression.load_networks(run.folder, run.config) as networks:
         values, gradients = regression.predict(*networks, grid.points)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    # Whatever zipfile, zlib and NumPy raise on a damaged archive.
+    except Exception as error:
       damages.append(
         f"{run.folder}/networks.npz cannot be read ({error}), so its surface "
         "is left out; train the run anew."
@@ -233,28 +233,40 @@ def make_table(rows, varied):
   )
 
 
+def _read_surfaces(path):
+  """dict from a title to an array; a `CommandError` if the file is damaged."""
+  try:
+    with np.load(path, allow_pickle=False) as models:
+      return dict(models)
+  # Whatever zipfile, zlib and NumPy raise on a damaged archive.
+  except Exception as error:
+    raise command_line.CommandError(
+      f"{path} cannot be read ({type(error).__name__}); report the runs anew."
+    ) from error
+
+
 def _draw(name, path):
   """Draws a function beside its models."""
   function = benchmark_functions.get_function(name)
   grid = figures.Grid.over(function)
   columns = [figures.true_column(function, grid)]
-  with np.load(path, allow_pickle=False) as models:
-    titles = [title for title in models if not title.endswith(_TRAINED_ON)]
-    for title in titles:
-      surface = models[title]  # [N, value and gradient]
-      if len(surface) != len(grid.points) or title + _TRAINED_ON not in models:
-        raise command_line.CommandError(
-          f"{path} is of another version; report the runs anew."
-        )
-      method, size = title.split(", ")
-      columns.append(
-        figures.Column(
-          f"{style_of(method).name}, {size}",
-          surface[:, :1],
-          surface[:, np.newaxis, 1:],
-          models[title + _TRAINED_ON],
-        )
+  models = _read_surfaces(path)
+  titles = [title for title in models if not title.endswith(_TRAINED_ON)]
+  for title in titles:
+    surface = models[title]  # [N, value and gradient]
+    if len(surface) != len(grid.points) or title + _TRAINED_ON not in models:
+      raise command_line.CommandError(
+        f"{path} is of another version; report the runs anew."
       )
+    method, size = title.split(", ")
+    columns.append(
+      figures.Column(
+        f"{style_of(method).name}, {size}",
+        surface[:, :1],
+        surface[:, np.newaxis, 1:],
+        models[title + _TRAINED_ON],
+      )
+    )
   figures.save_comparison(path.replace(".npz", ".png"), grid, columns)
 
 
