@@ -15,7 +15,7 @@ A case is *right* (the undisturbed result), *clear* (a sentence says what is
 wrong), *silent* (another result without a word), *traceback* or *hang*. Exit
 code 1 if a case is one of the last three; each of those is listed. With
 --results every case is kept in a file, and the same command goes on where it
-was stopped.
+was stopped; it plays those again that were bad.
 """
 
 import collections
@@ -53,7 +53,8 @@ def attack(counts, seed, path=None, say=print):
   Args:
     counts: dict from a kind to the number of its cases.
     seed: fixes what they are.
-    path: file that keeps them; those that it has are not played again.
+    path: file that keeps them; of those that it has, only what was bad is
+      played again.
     say: called with a sentence for each bad case.
 
   Returns:
@@ -62,44 +63,57 @@ def attack(counts, seed, path=None, say=print):
   cases = _read(path, seed)
   with tempfile.TemporaryDirectory(prefix="attack_") as folder:
     material = commands.Material(folder)
-    if any(
-      counts[kind] > len(cases[kind]) for kind in KINDS if kind != "calls"
-    ):
+    if any(_missing(counts[kind], cases[kind]) for kind in KINDS):
       answer = judged.Fork(material.make).answer(600)
       if answer.code != 0:
         raise RuntimeError(f"no recording: {answer.words[-1000:]}")
     for kind, (_, play) in KINDS.items():
-      first, count = len(cases[kind]), counts[kind]
-      if first >= count:
-        continue
-      # Each kind's cases hang on the seed alone, not on the other kinds.
-      rng = random.Random(f"{seed} {kind}")
-      with tempfile.TemporaryDirectory(prefix=kind, dir=folder) as place:
-        for case in play(count, rng, place, material, first):
-          cases[kind].append(case)
-          _keep(path, seed, kind, case)
-          if case.verdict in judged.BAD:
-            last = (case.words.strip().splitlines() or ["no word"])[-1]
-            say(f"{kind}: {case.about}: {case.verdict}: {last[:200]}")
-  return {kind: cases[kind] for kind in KINDS if cases[kind]}
+      for first, last in _missing(counts[kind], cases[kind]):
+        # Each kind's cases hang on the seed alone, not on the other kinds.
+        rng = random.Random(f"{seed} {kind}")
+        with tempfile.TemporaryDirectory(prefix=kind, dir=folder) as place:
+          found = play(counts[kind], rng, place, material, first)
+          numbered = zip(range(first, last), found, strict=False)
+          for number, case in numbered:
+            cases[kind][number] = case
+            _keep(path, seed, kind, number, case)
+            if case.verdict in judged.BAD:
+              last_words = (case.words.strip().splitlines() or ["no word"])[-1]
+              say(f"{kind}: {case.about}: {case.verdict}: {last_words[:200]}")
+  return {
+    kind: [case for _, case in sorted(cases[kind].items())]
+    for kind in KINDS
+    if cases[kind]
+  }
+
+
+def _missing(count, known):
+  """Pairs of numbers (first, last + 1): of cases that are bad, and to come."""
+  bad = [
+    (number, number + 1)
+    for number, case in sorted(known.items())
+    if case.verdict in judged.BAD and number < count
+  ]
+  return bad + ([(len(known), count)] if len(known) < count else [])
 
 
 def _read(path, seed):
-  cases = collections.defaultdict(list)
+  """dict from a kind to a dict from a case's number to the case."""
+  cases = collections.defaultdict(dict)
   if path and os.path.exists(path):
     with open(path, encoding="utf-8") as file:
       for line in file:
-        own, kind, *case = json.loads(line)
+        own, kind, number, *case = json.loads(line)
         if own == seed:
-          cases[kind].append(judged.Case(*case))
+          cases[kind][number] = judged.Case(*case)
   return cases
 
 
-def _keep(path, seed, kind, case):
+def _keep(path, seed, kind, number, case):
   if path:
     with open(path, "a", encoding="utf-8") as file:
       kept = case._replace(words=case.words[-2000:])
-      file.write(json.dumps([seed, kind, *kept]) + "\n")
+      file.write(json.dumps([seed, kind, number, *kept]) + "\n")
 
 
 def make_table(cases):

@@ -7,7 +7,7 @@ import subprocess
 
 from tests import warm_python
 from tests.attack import command_lines, commands, damages, judged
-from tests.attack.__main__ import KINDS, _keep, attack, make_table
+from tests.attack.__main__ import KINDS, _keep, _missing, attack, make_table
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHORT = {"kills": 1, "damages": 7, "commands": 10, "calls": 40, "files": 3}
@@ -49,10 +49,17 @@ def test_there_is_as_much_nonsense_as_is_asked_for():
 
 def test_what_is_kept_is_not_played_again(tmp_path):
   path, case = tmp_path / "cases", judged.Case("a call", "clear", "a word")
-  _keep(path, 3, "calls", case)
-  _keep(path, 4, "calls", case)
+  _keep(path, 3, "calls", 0, case._replace(verdict="silent"))
+  _keep(path, 3, "calls", 0, case)  # it has been played again
+  _keep(path, 4, "calls", 1, case)
   counts = dict.fromkeys(KINDS, 0) | {"calls": 1}
   assert attack(counts, 3, path) == {"calls": [case]}
+
+
+def test_what_was_bad_and_what_is_to_come_is_missing():
+  good, bad = judged.Case("a", "right", ""), judged.Case("b", "silent", "")
+  assert _missing(5, {0: good, 1: bad, 2: good}) == [(1, 2), (3, 5)]
+  assert _missing(2, {0: good, 1: good}) == [] and _missing(0, {0: bad}) == []
 
 
 def test_every_damage_changes_a_file_and_hangs_on_the_seed_alone():
