@@ -26,6 +26,7 @@ import time
 
 from trainers.lifecycle import command_line, exit_codes, sharing
 from trainers.lifecycle.command_line import CommandError, setting
+from trainers.lifecycle.progress import time_left
 from trainers.lifecycle.settings import count
 
 _FLAGS = {
@@ -74,14 +75,21 @@ class News:
     found = self.states()
     if not found:
       return
-    finished = sum(one.state == "finished" for one in found)
-    self._first = finished if self._first is None else self._first
-    done = finished - self._first
+    done = sum(map(_share_of, found))
+    if self._first is None:
+      self._first, self._start = done, now
     rest = ""
-    if done and not is_last:
-      left = (len(found) - finished) / done * (now - self._start)
-      rest = f", about {left / 60:.0f} min left"
+    if done > self._first and not is_last:
+      rate = (done - self._first) / (now - self._start)
+      rest = f", {time_left((len(found) - done) / rate)} left"
     _say(sharing.summary(found) + rest)
+
+
+def _share_of(one):
+  """How much of a run is done, as far as its metrics.csv says: 0 to 1."""
+  if one.state == "finished":
+    return 1.0
+  return min(one.step / one.num_steps, 1.0) if one.num_steps else 0.0
 
 
 class Workers:

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from trainers.lifecycle import sweep
+from trainers.lifecycle import sharing, sweep
 from trainers.lifecycle.command_line import CommandError
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -239,3 +239,25 @@ def test_the_table_of_a_sweep_is_printed(tmp_path, capsys):
   (tmp_path / "sweep.json").write_text(json.dumps(["a", "b"]))
   assert sweep.main(["sweep", f"--table={tmp_path}"]) == 0
   assert "2 run(s): 2 waiting" in capsys.readouterr().out
+
+
+def test_the_time_left_counts_the_steps_of_unfinished_runs(monkeypatch, capsys):
+  now, steps = [1000.0], [0, 0]
+  monkeypatch.setattr(sweep.time, "monotonic", lambda: now[0])
+  monkeypatch.setattr(
+    sweep.News,
+    "states",
+    lambda news: [
+      sharing.State("a", "finished", 100, 100, None),
+      *(sharing.State("b", "running", step, 100, None) for step in steps),
+    ],
+  )
+  news = sweep.News("anywhere")
+  now[0] += 60
+  news.tell()
+  assert capsys.readouterr().out == "[sweep] 3 run(s): 1 finished, 2 running\n"
+  now[0] += 600
+  steps[:] = 50, 25
+  news.tell()
+  # Three quarters of a run in ten minutes; one and a quarter are left.
+  assert "2 running, about 17 min left" in capsys.readouterr().out
