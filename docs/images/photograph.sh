@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Photographs TensorBoard's pages of a small sweep with Chromium, for docs/.
 #
-#   ./scripts/photograph_tensorboard.sh
+#   docs/images/photograph.sh
 #
 #   WORKDIR=DIR   the sweep (default: runs/photographs); trained where it is not
 #   OUTPUT=DIR    where the pictures go (default: docs/images)
@@ -10,7 +10,7 @@
 # Time: three minutes on 2 cores.
 # Writes: WORKDIR, and tensorboard_PAGE.png in OUTPUT.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/../../scripts/usage.sh"
 folder WORKDIR "$ROOT/runs/photographs"
 folder OUTPUT "$ROOT/docs/images"
 whole_number PORT 6123 1024
@@ -29,7 +29,9 @@ tensorboard --logdir "$WORKDIR" --host 127.0.0.1 --port "$PORT" \
   2>"$SCRATCH/log" &
 SERVER=$!
 trap 'kill "$SERVER" 2>/dev/null || true; rm -rf "$SCRATCH"' EXIT
-until (: <"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null; do
+HAS_RUNS='import json, sys, urllib.request as r
+sys.exit(not json.load(r.urlopen(sys.argv[1])))'
+until python -c "$HAS_RUNS" "http://127.0.0.1:$PORT/data/runs" 2>/dev/null; do
   kill -0 "$SERVER" 2>/dev/null || fail "$(tail -n 1 "$SCRATCH/log")"
   sleep 1
 done
