@@ -4,9 +4,13 @@ from benchmarks import decoupled_memory
 from trainers.synthetic_gradients.config import PRESETS
 
 
-def test_steps_are_measured_with_the_trainers_learner():
+def test_steps_are_measured_with_the_trainers_learner(eagerly):
   config = dataclasses.replace(
-    PRESETS["smoke_imagenet"], width=0.07, image_size=32, method="critic"
+    PRESETS["smoke_imagenet"],
+    width=0.07,
+    image_size=32,
+    num_modules=1,
+    method="critic",
   )
   row = decoupled_memory.measure(config, 1)
   assert row["peak"] >= row["base"] > 10**8

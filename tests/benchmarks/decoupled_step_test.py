@@ -40,7 +40,7 @@ def test_arithmetic_ratios(costs_at_width_one, method, targets, ratio):
   np.testing.assert_allclose(step / base, ratio, atol=0.01)
 
 
-def test_methods_are_timed_and_stand_in_the_table():
+def test_methods_are_timed_and_stand_in_the_table(eagerly):
   candidates, costs = decoupled_step.build_candidates(
     "true", 0.05, 2, methods=("backprop", "noprop", "sobolev")
   )

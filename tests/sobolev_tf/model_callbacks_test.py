@@ -3,7 +3,6 @@
 import csv
 import os
 import subprocess
-import sys
 import textwrap
 
 import keras
@@ -13,6 +12,10 @@ import sonnet as snt
 import tensorflow as tf
 
 from sobolev_tf.model import SobolevModel
+from tests import warm_python
+
+# What is saved and called does not depend on how a step is compiled.
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @keras.saving.register_keras_serializable(package="model_callbacks_test")
@@ -331,7 +334,7 @@ def test_two_replicas_train_as_one_device_does():
   root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
   # Logical devices have to be set before TensorFlow starts: a new process.
   result = subprocess.run(
-    [sys.executable, "-c", textwrap.dedent(_MIRRORED)],
+    [warm_python.command(), "-c", textwrap.dedent(_MIRRORED)],
     env={**os.environ, "PYTHONPATH": root, "TF_CPP_MIN_LOG_LEVEL": "3"},
     capture_output=True,
     text=True,

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data import benchmark_functions
 from trainers.lifecycle import tables
@@ -17,6 +18,8 @@ from trainers.regression import train as regression
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
   folder = tmp_path_factory.mktemp("runs")
+  # A few steps of four kinds, each of which XLA would take seconds to compile.
+  tf.config.run_functions_eagerly(True)
   regression.main(
     [
       "regression",
@@ -29,6 +32,7 @@ def workdir(tmp_path_factory):
       "--learning_rate=0.001",
     ]
   )
+  tf.config.run_functions_eagerly(False)
   return folder
 
 

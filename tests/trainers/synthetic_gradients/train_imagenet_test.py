@@ -18,6 +18,7 @@ PRESETS = table1_config.PRESETS
 SMALL = dataclasses.replace(
   PRESETS["desk_games"],
   width=0.07,
+  num_modules=1,
   image_size=32,
   batch_size=4,
   num_steps=2,
@@ -32,14 +33,6 @@ def games(tmp_path_factory):
   folder = tmp_path_factory.mktemp("games")
   game_frames.write_game_frames(folder, game_frames.GAMES[:6], 5, 2)
   return str(folder)
-
-
-@pytest.fixture
-def eagerly():
-  """Tracing ResNet-50 takes a minute, two steps of it a few seconds."""
-  tf.config.run_functions_eagerly(True)
-  yield
-  tf.config.run_functions_eagerly(False)
 
 
 def test_stopped_run_on_games_resumes_to_the_same_bytes(
