@@ -107,12 +107,22 @@ class Report(typing.NamedTuple):
       CommandError: a file is not what the report writes, or not what it wrote.
     """
     _check_unchanged(output)
-    text, draws = self.render(output)
+    try:
+      text, draws = self.render(output)
+      self._draw(output, draws)
+    except (ValueError, KeyError) as error:  # a letter where a number was
+      raise CommandError(
+        f"{output} holds something else than the report writes ({error}); "
+        "write it anew from the runs."
+      ) from error
     if self.table:
       with open(
         os.path.join(output, self.table), "w", encoding="utf-8"
       ) as file:
         file.write(text)
+    return text
+
+  def _draw(self, output, draws):
     for name, draw in draws.items():
       path = os.path.join(output, name)
       if os.path.exists(path):
@@ -123,7 +133,6 @@ class Report(typing.NamedTuple):
           "makes it.",
           file=sys.stderr,
         )
-    return text
 
   def main(self, argv):
     """Writes what the command line asks for; returns the exit code."""

@@ -83,6 +83,21 @@ def test_numbers_that_a_hand_has_changed_are_neither_drawn_nor_joined(
   assert call(f"--workdir={runs}", f"--output={output}") == 0  # anew
 
 
+def test_a_letter_where_a_number_was_is_one_sentence(runs, tmp_path):
+  def numbers(output):
+    text, draws = render(output)
+    return " ".join(f"{float(word):g}" for word in text.split()), draws
+
+  output = tmp_path / "out"
+  one = REPORT._replace(render=numbers)
+  one.write(runs, output)
+  (output / "SHA256SUMS").unlink()  # as results from before there were any
+  text = (output / "results.csv").read_text()
+  (output / "results.csv").write_text(text.replace("2.5", "2a5"))
+  with pytest.raises(CommandError, match="something else .*'2a5'"):
+    one.redraw(output)
+
+
 def test_a_damaged_run_is_named_and_the_code_says_so(runs, tmp_path, capsys):
   write_run(runs / "9", 9)
   (runs / "1" / "metrics.csv").write_text("")
