@@ -31,7 +31,8 @@ _FLAGS = {
   "redraw": setting(False, "make them again from the files in --output"),
 }
 _RESULTS = "results.csv"  # a row per trained network
-_TABLES = (_RESULTS, "curves.csv")
+_CURVES = "curves.csv"
+_TABLES = (_RESULTS, _CURVES)
 
 
 class Report(typing.NamedTuple):
@@ -85,8 +86,8 @@ class Report(typing.NamedTuple):
     else:
       damages += self.collect(runs, output) or []
     # Curves are not kept with the results, so they may be missing later.
-    _, curves = self.render(output)
-    sums.write(output, set(glob.glob("*.csv", root_dir=output)) - set(curves))
+    kept = set(glob.glob("*.csv", root_dir=output)) - {_CURVES}
+    sums.write(output, kept)
     return self.redraw(output), damages
 
   def _collect_more(self, runs, output, add_to):
