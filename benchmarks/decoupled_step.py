@@ -81,7 +81,9 @@ def arithmetic(method, targets, main, estimators):
     return 3 * sum(main)
   if method == "noprop":
     return sum(main) + 2 * main[-1]
-  matches_gradient = method == "direct" or SUPERVISION[method][1]
+  matches_gradient = method == "direct" or (
+    method in SUPERVISION and SUPERVISION[method][1]
+  )
   units = 4 if matches_gradient and targets == "true" else 3
   is_differentiated_twice = method != "direct" and matches_gradient
   return units * sum(main) + (6 if is_differentiated_twice else 3) * sum(

@@ -9,6 +9,9 @@
 #                             has to be downloaded once, and the error of a
 #                             missing one says how (default: cifar10, in smoke
 #                             digits)
+#   METHODS=NAME,...          of backprop, noprop, direct, vfbn, critic, sobolev,
+#                             sobolev_labels and local, which is no row of the
+#                             paper (default: all the others)
 #   SEEDS=0,1,2               (default: 0,1,2)
 #   DATA_DIR=DIR              TFDS' folder with cifar10 (default: TFDS' own)
 #   NUM_REPLICAS=N            devices per run (default: the preset's: 1 in smoke
@@ -30,6 +33,11 @@ if [ "$PRESET" = smoke ]; then
 else
   choice DATASET cifar10 digits cifar10
 fi
+all=(backprop noprop direct vfbn critic sobolev sobolev_labels)
+items METHODS all all "${all[@]}" local
+if [ "$METHODS" = all ]; then
+  METHODS="$(IFS=, && echo "${all[*]}")"
+fi
 whole_numbers SEEDS 0,1,2
 whole_number NUM_REPLICAS "" 1
 [ -z "${DATA_DIR:-}" ] || folder DATA_DIR ""
@@ -41,8 +49,8 @@ case "$DATASET" in
 esac
 source "$ROOT/scripts/setup.sh"
 
-settings=(--preset="$PRESET" --dataset="$DATASET" --method=all --seed="$SEEDS"
-  --data_dir="${DATA_DIR:-}" --workdir="$WORKDIR")
+settings=(--preset="$PRESET" --dataset="$DATASET" --seed="$SEEDS"
+  --method="$METHODS" --data_dir="${DATA_DIR:-}" --workdir="$WORKDIR")
 if [ -n "$NUM_REPLICAS" ]; then
   settings+=(--num_replicas="$NUM_REPLICAS")
 fi

@@ -16,8 +16,9 @@
 #       that makes 2.1e17 operations on each for a Sobolev run: 6 hours where a
 #       GPU sustains 1e13 per second, and about 3 days for all 13 runs.
 #   NUM_MODULES=1,3           (default: 1 for smoke, 1,3 otherwise)
-#   METHODS=NAME,...          of backprop, noprop, direct, vfbn, critic, sobolev
-#                             and sobolev_labels (default: all)
+#   METHODS=NAME,...          of backprop, noprop, direct, vfbn, critic, sobolev,
+#                             sobolev_labels and local, which is no row of the
+#                             paper (default: all the others)
 #   SEEDS=0,1,2               (default: 0)
 #   DATA_DIR=DIR              TFDS' folder: with imagenet2012 for paper
 #                             (default: TFDS' own); otherwise made if missing
@@ -37,7 +38,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
 choice PRESET desk smoke desk paper
 all=(backprop noprop direct vfbn critic sobolev sobolev_labels)
-items METHODS all all "${all[@]}"
+items METHODS all all "${all[@]}" local
 if [ "$METHODS" = all ]; then
   METHODS="$(IFS=, && echo "${all[*]}")"
 fi

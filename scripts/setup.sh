@@ -68,7 +68,7 @@ without_notes() {
 # there are is pinned, and colours are those of methods.
 tensorboard_view() {
   local tag cards='' methods='regular|sobolev_labels|sobolev|noise|attention'
-  methods="$methods|backprop|noprop|direct|vfbn|critic"
+  methods="$methods|backprop|noprop|direct|vfbn|critic|local"
   for tag in mse error kl accuracy; do
     cards="$cards${cards:+,}{\"plugin\":\"scalars\",\"tag\":\"test/$tag\"}"
   done

@@ -93,7 +93,7 @@ class DecoupledNetwork(snt.Module):
       segments: from below, Keras layers or modules called as
         `segment(x, is_training)`; the last one returns logits
         `[B, classes]`.
-      estimators: one `LossCritic`, `DirectEstimator`, ... per border.
+      estimators: one `LossCritic`, `LocalLoss`, ... per border.
       targets: "true" or "bootstrapped".
       l2: weight of half the sum of squares of each segment's weights (its
         variables of two axes and more: neither biases nor BatchNorm), added to

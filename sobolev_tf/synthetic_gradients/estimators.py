@@ -1,10 +1,11 @@
-"""Estimators of the gradient at a border: the rows of Table 1 (§4.3).
+"""Estimators of the gradient at a border: Table 1 (§4.3) and a later one.
 
 Every estimator is a module that is called with activations h and labels y and
 answers with an `Estimate`; its `loss` compares that with a `Target`. All
 quantities are those of each example's own loss, not divided by the batch.
 """
 
+import math
 import typing
 from collections.abc import Callable
 
@@ -56,68 +57,20 @@ class EstimatorLoss(typing.NamedTuple):
   label_gradient: tf.Tensor | None
 
 
-class LossCritic(snt.Module):
-  """Predicts the loss, and its gradient by differentiating the prediction.
+class _ClassPredictor(snt.Module):
+  """Predicts classes from activations, and so a loss and its gradient.
 
   `m(h, y) = L(p(h), y)` with the log loss L, and `SG(h, y) = dm/dh` (§4.3).
-  Which derivatives are supervised makes the method:
-
-  | match_value | match_gradient | |
-  |---|---|---|
-  | yes | yes | Sobolev |
-  | yes | no | critic |
-  | no | yes | VFBN |
-
-  `match_labels` adds `dm/dy = -log p(h)` against `dL/dy = -log p_h` (SM §4.1),
-  which the authors had to leave out of their large experiments.
   """
 
-  def __init__(
-    self,
-    predictor: Callable,
-    match_value: bool = True,
-    match_gradient: bool = True,
-    match_labels: bool = False,
-    loss: str = "l1",
-    name: str | None = None,
-  ):
-    """Wraps a class predictor.
-
-    Args:
-      predictor: Sonnet module or Keras layer that maps h to logits
-        `[B, classes]`, each example on its own: without BatchNorm.
-      match_value: supervise the predicted loss.
-      match_gradient: supervise its gradient w.r.t. h.
-      match_labels: supervise its gradient w.r.t. the labels.
-      loss: "l1" (SM §4.2) or "l2", sums over the components (the paper's
-        norms).
-      name: module name.
-
-    Raises:
-      ValueError: nothing is supervised, or the loss is unknown.
-    """
+  def __init__(self, predictor, name):
     super().__init__(name=name)
-    if not (match_value or match_gradient or match_labels):
-      raise ValueError(
-        "a LossCritic that matches neither value, gradient nor labels cannot "
-        "be trained; switch one of them on."
-      )
-    _check_loss(loss)
     self.predictor = predictor
-    self.match_value = match_value
-    self.match_gradient = match_gradient
-    self.match_labels = match_labels
-    self._loss = loss
 
   def make_variables(self, h: tf.Tensor, y: tf.Tensor) -> None:
     """Builds the predictor for activations like h; asks nothing."""
     del y
     self.predictor(h)
-
-  @property
-  def needs_gradient(self) -> bool:
-    """Whether training needs the true gradient w.r.t. h."""
-    return self.match_gradient
 
   def __call__(self, h: tf.Tensor, y: tf.Tensor) -> Estimate:
     """Predicts the loss and its derivatives.
@@ -147,25 +100,6 @@ class LossCritic(snt.Module):
     # m is linear in y, so dm/dy is known without differentiating.
     return Estimate(value, gradient, label_gradient)
 
-  def loss(self, estimate: Estimate, target: Target) -> EstimatorLoss:
-    """Compares an estimate with its target: `EstimatorLoss`."""
-    value = _term(estimate.value, target.value, self._loss)
-    gradient = _term(estimate.gradient, target.gradient, self._loss)
-    labels = _term(estimate.label_gradient, target.label_gradient, self._loss)
-    terms = []
-    for name, wanted, term in (
-      ("value", self.match_value, value),
-      ("gradient", self.match_gradient, gradient),
-      ("label_gradient", self.match_labels, labels),
-    ):
-      if wanted and term is None:
-        raise ValueError(
-          f"this LossCritic is trained on the target's {name}, but it is None."
-        )
-      if wanted:
-        terms.append(term)
-    return EstimatorLoss(tf.add_n(terms), value, gradient, labels)
-
   def _check_predictor(self, gradient):
     if gradient is None:
       raise ValueError(
@@ -183,6 +117,146 @@ class LossCritic(snt.Module):
     modules = getattr(self.predictor, "submodules", ())
     layers = parts.keras_layers(self.predictor)
     return [*modules, *(part for layer in layers for part in _inside(layer))]
+
+
+class LossCritic(_ClassPredictor):
+  """Predicts the loss, and its gradient by differentiating the prediction.
+
+  `m(h, y) = L(p(h), y)` with the log loss L, and `SG(h, y) = dm/dh` (§4.3).
+  Which derivatives are supervised makes the method:
+
+  | match_value | match_gradient | |
+  |---|---|---|
+  | yes | yes | Sobolev |
+  | yes | no | critic |
+  | no | yes | VFBN |
+
+  `match_labels` adds `dm/dy = -log p(h)` against `dL/dy = -log p_h` (SM §4.1),
+  which the authors had to leave out of their large experiments: a sum over all
+  classes of numbers without a bound, which drowns the other terms unless its
+  weight is small.
+  """
+
+  def __init__(
+    self,
+    predictor: Callable,
+    match_value: bool = True,
+    match_gradient: bool = True,
+    match_labels: bool = False,
+    loss: str = "l1",
+    weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    balance: bool = False,
+    name: str | None = None,
+  ):
+    """Wraps a class predictor.
+
+    Args:
+      predictor: Sonnet module or Keras layer that maps h to logits
+        `[B, classes]`, each example on its own: without BatchNorm.
+      match_value: supervise the predicted loss.
+      match_gradient: supervise its gradient w.r.t. h.
+      match_labels: supervise its gradient w.r.t. the labels.
+      loss: "l1" (SM §4.2) or "l2", sums over the components (the paper's
+        norms).
+      weights: of the terms of value, gradient and labels (the paper: 1 each).
+      balance: whether each term is first made as large, in the mean over the
+        batch, as the first one that is supervised, so that weights are shares
+        whatever the terms' units (ours).
+      name: module name.
+
+    Raises:
+      ValueError: nothing is supervised, the loss is unknown, or a weight is
+        not a positive number.
+    """
+    super().__init__(predictor, name)
+    if not (match_value or match_gradient or match_labels):
+      raise ValueError(
+        "a LossCritic that matches neither value, gradient nor labels cannot "
+        "be trained; switch one of them on."
+      )
+    _check_loss(loss)
+    if len(weights) != 3 or not all(0 < w < math.inf for w in weights):
+      raise ValueError(
+        "weights must be three positive numbers, of value, gradient and "
+        f"labels, but they are {weights}; match_... switches a term off."
+      )
+    self.match_value = match_value
+    self.match_gradient = match_gradient
+    self.match_labels = match_labels
+    self.weights = tuple(weights)
+    self.balance = balance
+    self._loss = loss
+
+  @property
+  def needs_gradient(self) -> bool:
+    """Whether training needs the true gradient w.r.t. h."""
+    return self.match_gradient
+
+  def loss(self, estimate: Estimate, target: Target) -> EstimatorLoss:
+    """Compares an estimate with its target: `EstimatorLoss`."""
+    value = _term(estimate.value, target.value, self._loss)
+    gradient = _term(estimate.gradient, target.gradient, self._loss)
+    labels = _term(estimate.label_gradient, target.label_gradient, self._loss)
+    terms = []
+    for name, wanted, term, weight in zip(
+      ("value", "gradient", "label_gradient"),
+      (self.match_value, self.match_gradient, self.match_labels),
+      (value, gradient, labels),
+      self.weights,
+      strict=True,
+    ):
+      if wanted and term is None:
+        raise ValueError(
+          f"this LossCritic is trained on the target's {name}, but it is None."
+        )
+      if wanted:
+        terms.append((weight, term))
+    return EstimatorLoss(self._sum(terms), value, gradient, labels)
+
+  def _sum(self, terms):
+    """Adds pairs of a weight and a term, `[B]`."""
+    first = tf.reduce_mean(terms[0][1])
+    total = terms[0][0] * terms[0][1]
+    for weight, term in terms[1:]:
+      if self.balance:
+        # A constant: no gradient is to shrink one term by growing another.
+        weight *= tf.stop_gradient(
+          tf.math.divide_no_nan(first, tf.reduce_mean(term))
+        )
+      total += weight * term
+    return total
+
+
+class LocalLoss(_ClassPredictor):
+  """A head at the border that learns the labels: decoupled greedy learning.
+
+  The segment below learns from the head's own log loss and asks nothing of the
+  segments above: `m(h, y) = L(p(h), y)` as for a `LossCritic`, but p is trained
+  to predict y, where a critic trains it to predict the loss above (Belilovsky
+  et al. 2020, "Decoupled Greedy Learning of CNNs"; local classifiers after
+  Nøkland and Eidnes 2019). The head is the user's; theirs is a small network.
+  """
+
+  needs_gradient = False
+
+  def __init__(self, predictor: Callable, name: str | None = None):
+    """Wraps a class predictor.
+
+    Args:
+      predictor: Sonnet module or Keras layer that maps h to logits
+        `[B, classes]`, each example on its own: without BatchNorm.
+      name: module name.
+    """
+    super().__init__(predictor, name)
+
+  def loss(self, estimate: Estimate, target: Target) -> EstimatorLoss:
+    """The head's own log loss; the terms, L1, are for logging alone."""
+    return EstimatorLoss(
+      estimate.value,
+      _term(estimate.value, target.value, "l1"),
+      _term(estimate.gradient, target.gradient, "l1"),
+      _term(estimate.label_gradient, target.label_gradient, "l1"),
+    )
 
 
 class DirectEstimator(snt.Module):

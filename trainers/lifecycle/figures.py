@@ -51,6 +51,7 @@ STYLES = {
   "vfbn": Style("VFBN", "#E69F00", "<"),
   "critic": Style("Critic", "#009E73", ">"),
   "sobolev_labels": Style("Sobolev + label derivatives", "#56B4E9", "P"),
+  "local": Style("Local losses", "#CC79A7", "p"),
 }
 _UNKNOWN = "#999999"
 

@@ -20,7 +20,9 @@ from trainers.synthetic_gradients.networks import (
 
 DATASETS = ("digits", "cifar10", *RESNET_DATASETS)
 # Settings that count with some methods or data sets only.
-_TRAINED = ("method", ("direct", *SUPERVISION))
+_MATCHING = ("method", ("direct", *SUPERVISION))
+_TRAINED = ("method", (*_MATCHING[1], "local"))
+_LABELS = ("method", ("sobolev_labels",))
 _DIGITS = ("dataset", ("digits",))
 _ENCODED = ("dataset", RESNET_DATASETS)
 # Per border; each becomes a column NAME_K, borders counted from below.
@@ -41,7 +43,7 @@ class Config:
   method: str = swept(
     "sobolev",
     "how gradients reach the segments below",
-    "Table 1; sobolev_labels after SM §4.1",
+    "Table 1; sobolev_labels after SM §4.1; local is of Belilovsky et al. 2020",
     choices=METHODS,
   )
   num_modules: int = amount(
@@ -95,7 +97,22 @@ class Config:
     "of value and gradient",
     "SM §4.2",
     choices=("l1", "l2"),
-    only=_TRAINED,
+    only=_MATCHING,
+  )
+  label_weight: float = swept(
+    1.0,
+    "of the label derivatives' term, a sum over the classes; those of value "
+    "and gradient have 1",
+    "SM §4.1",
+    above=0,
+    only=_LABELS,
+  )
+  balance_terms: bool = setting(
+    False,
+    "whether the terms of gradient and labels are first made as large as the "
+    "first one, batch by batch",
+    "ours",
+    only=("method", ("sobolev", "sobolev_labels")),
   )
   l2: float = amount(1e-4, "weight of half the squared weights", "SM §4.2")
   clutter: int = amount(

@@ -16,6 +16,7 @@ from sobolev_tf.networks.synthetic_gradient_modules import (
 )
 from sobolev_tf.synthetic_gradients import (
   DirectEstimator,
+  LocalLoss,
   LossCritic,
   ZeroEstimator,
 )
@@ -27,7 +28,8 @@ SUPERVISION = {
   "sobolev": (True, True, False),
   "sobolev_labels": (True, True, True),
 }
-METHODS = ("backprop", "noprop", "direct", *SUPERVISION)
+# The last one is no row of the paper: local losses (Belilovsky et al. 2020).
+METHODS = ("backprop", "noprop", "direct", *SUPERVISION, "local")
 # Classified by ResNet-50 (SM §4.3); the others by the network of SM §4.2.
 RESNET_DATASETS = ("imagenet", "games")
 _SG_CHANNELS = 128  # SM §4.2, and of the direct estimator everywhere
@@ -110,8 +112,14 @@ def build_estimator(config, num_channels, num_classes, seed):
     predictor = AveragingClassPredictor(num_classes, channels, seed)
   else:
     predictor = ClassPredictor(num_classes, channels, seed)
+  if config.method == "local":  # the same head, trained on the labels
+    return LocalLoss(predictor)
   return LossCritic(
-    predictor, *SUPERVISION[config.method], loss=config.estimator_loss
+    predictor,
+    *SUPERVISION[config.method],
+    loss=config.estimator_loss,
+    weights=(1.0, 1.0, config.label_weight),
+    balance=config.balance_terms,
   )
 
 

@@ -8,6 +8,7 @@ from sobolev_tf.synthetic_gradients import (
   DecoupledNetwork,
   DirectEstimator,
   Estimate,
+  LocalLoss,
   LossCritic,
   ZeroEstimator,
 )
@@ -131,6 +132,34 @@ def test_perfect_estimators_through_batch_normalisation():
     # Single precision through eleven normalisations of few values each.
     scale = np.abs(wanted).max()
     np.testing.assert_allclose(got / scale, wanted / scale, atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", ["true", "bootstrapped"])
+def test_segments_under_local_losses_learn_from_their_heads_alone(targets):
+  """Decoupled greedy learning: each lower segment with its head by itself."""
+  segments, (x, y) = make_segments(), make_batch()
+  heads = [Predictor(width, 10 + width) for width in WIDTHS[1:3]]
+  network = DecoupledNetwork(segments, [LocalLoss(h) for h in heads], targets)
+  found = network.gradients(x, y, measure=False)
+  expected_main, expected_heads, z = [], [], x
+  for segment, head in zip(segments, [*heads, lambda h: h], strict=True):
+    main = segment.trainable_variables
+    own = getattr(head, "trainable_variables", ())
+    with tf.GradientTape() as tape:
+      z = segment(z, True)
+      loss = tf.reduce_mean(
+        tf.nn.softmax_cross_entropy_with_logits(labels=y, logits=head(z))
+      )
+    gradients = tape.gradient(loss, [*main, *own])
+    expected_main += gradients[: len(main)]
+    expected_heads += gradients[len(main) :]
+  assert len(found.main) == len(expected_main)
+  for mine, other in zip(
+    [*found.main, *found.estimators],
+    [*expected_main, *expected_heads],
+    strict=True,
+  ):
+    np.testing.assert_allclose(mine, other, rtol=1e-12, atol=1e-12)
 
 
 def test_one_segment_is_backpropagation():

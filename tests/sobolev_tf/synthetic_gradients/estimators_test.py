@@ -9,6 +9,7 @@ from sobolev_tf.networks.synthetic_gradient_modules import (
 )
 from sobolev_tf.synthetic_gradients import (
   DirectEstimator,
+  LocalLoss,
   LossCritic,
   Target,
   ZeroEstimator,
@@ -146,6 +147,90 @@ def test_switches_add_up():
   np.testing.assert_allclose(losses["critic"], np.abs(value - target.value))
 
 
+def parameter_gradient(estimator, h, y, target):
+  with tf.GradientTape() as tape:
+    loss = mean_loss(estimator, h, y, target)
+  found = tape.gradient(loss, estimator.trainable_variables)
+  return np.concatenate([np.ravel(g) for g in found])
+
+
+def test_each_term_has_its_weight():
+  h, y, target = example_batch()
+  parts = [
+    parameter_gradient(
+      LossCritic(SmoothPredictor(), *SWITCHES[name]), h, y, target
+    )
+    for name in ("critic", "vfbn", "labels")
+  ]
+  critic = LossCritic(
+    SmoothPredictor(), *SWITCHES["all"], weights=(2.0, 0.5, 0.01)
+  )
+  found = parameter_gradient(critic, h, y, target)
+  expected = 2 * parts[0] + 0.5 * parts[1] + 0.01 * parts[2]
+  np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+  terms = critic.loss(critic(h, y), target)
+  np.testing.assert_allclose(
+    terms.loss,
+    2 * terms.value + 0.5 * terms.gradient + 0.01 * terms.label_gradient,
+    rtol=1e-12,
+  )
+
+
+def test_balanced_terms_are_as_large_as_the_first_and_their_weights_shares():
+  h, y, target = example_batch()
+  critic = LossCritic(
+    SmoothPredictor(), *SWITCHES["all"], weights=(1, 1, 0.5), balance=True
+  )
+  terms = critic.loss(critic(h, y), target)
+  value, gradient, labels = (
+    np.mean(term)
+    for term in (terms.value, terms.gradient, terms.label_gradient)
+  )
+  np.testing.assert_allclose(np.mean(terms.loss), 2.5 * value, rtol=1e-12)
+  parts = [
+    parameter_gradient(
+      LossCritic(SmoothPredictor(), *SWITCHES[name]), h, y, target
+    )
+    for name in ("critic", "vfbn", "labels")
+  ]
+  expected = (
+    parts[0] + value / gradient * parts[1] + 0.5 * value / labels * parts[2]
+  )
+  np.testing.assert_allclose(
+    parameter_gradient(critic, h, y, target), expected, rtol=1e-12, atol=1e-12
+  )
+  # A term that is zero already has nothing to be made larger.
+  perfect = critic(h, y)
+  exact = Target(perfect.value + 1, perfect.gradient, target.label_gradient)
+  assert np.all(np.isfinite(critic.loss(perfect, exact).loss))
+
+
+def test_a_local_loss_answers_as_a_critic_and_learns_the_labels():
+  h, y, target = example_batch()
+  local = LocalLoss(SmoothPredictor())
+  estimate, asked = local(h, y), LossCritic(SmoothPredictor())(h, y)
+  for mine, other in zip(estimate, asked, strict=True):
+    np.testing.assert_array_equal(mine, other)
+  with tf.GradientTape() as tape:
+    log_loss = tf.reduce_mean(
+      tf.nn.softmax_cross_entropy_with_logits(y, local.predictor(h))
+    )
+  expected = tape.gradient(log_loss, local.trainable_variables)
+  np.testing.assert_allclose(
+    parameter_gradient(local, h, y, target),
+    np.concatenate([np.ravel(g) for g in expected]),
+    rtol=1e-12,
+    atol=1e-12,
+  )
+  terms = local.loss(estimate, target)  # for logging: what a critic matches
+  np.testing.assert_allclose(
+    terms.value, np.abs(estimate.value - target.value), rtol=1e-12
+  )
+  assert terms.gradient.numpy().min() > 0
+  nothing = local.loss(estimate, Target(None, None))
+  np.testing.assert_array_equal(nothing.loss, estimate.value)
+
+
 def test_unsupervised_terms_are_computed_and_not_trained_on():
   h, y, target = example_batch()
   critic = LossCritic(SmoothPredictor(), True, False)
@@ -194,6 +279,9 @@ def test_contradictions_are_refused():
     LossCritic(SmoothPredictor(), False, False, False)
   with pytest.raises(ValueError, match='must be "l1" or "l2"'):
     LossCritic(SmoothPredictor(), loss="huber")
+  for weights in ((1, 1), (1, 1, 0), (1, float("nan"), 1)):
+    with pytest.raises(ValueError, match="three positive numbers"):
+      LossCritic(SmoothPredictor(), weights=weights)
   h, y, _ = example_batch()
   with pytest.raises(ValueError, match="logits in the shape of y"):
     LossCritic(SmoothPredictor(num_classes=2))(h, y)
@@ -209,6 +297,8 @@ def test_predictor_with_batch_normalisation_is_refused():
   network.norm = norm
   with pytest.raises(ValueError, match="couples the examples of a batch"):
     LossCritic(network)(tf.ones([4, 4]), tf.ones([4, 3]) / 3)
+  with pytest.raises(ValueError, match="couples the examples of a batch"):
+    LocalLoss(network)(tf.ones([4, 4]), tf.ones([4, 3]) / 3)
 
 
 def test_modules_of_the_paper_fit_the_estimators():

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from sobolev_tf.synthetic_gradients import DirectEstimator, ZeroEstimator
 from trainers.synthetic_gradients import networks
@@ -47,10 +48,33 @@ def test_a_critic_is_supervised_as_its_row_of_table_1_says(method, supervision):
   )
 
 
+def test_the_label_term_has_the_weight_of_its_setting():
+  paper = synthetic_gradients.PRESETS["paper"]
+  config = dataclasses.replace(
+    paper, method="sobolev_labels", label_weight=0.01, balance_terms=True
+  )
+  critic = networks.build_estimator(config, 64, 10, (0, 100))
+  assert (critic.weights, critic.balance) == ((1, 1, 0.01), True)
+  plain = networks.build_estimator(paper, 64, 10, (0, 100))
+  assert (plain.weights, plain.balance) == ((1, 1, 1), False)
+
+
+def test_local_losses_and_critics_have_the_same_heads():
+  paper = synthetic_gradients.PRESETS["paper"]
+  h, y = tf.ones([2, 8, 8, 64]), tf.one_hot([3, 7], 10)
+  values = [
+    networks.build_estimator(
+      dataclasses.replace(paper, method=method), 64, 10, (0, 100)
+    )(h, y).value
+    for method in ("local", "critic")
+  ]
+  np.testing.assert_array_equal(*values)
+
+
 def test_backpropagation_and_noprop_have_nothing_to_supervise():
   assert set(networks.METHODS) == {
     *("backprop", "noprop", "direct"),
-    *("critic", "vfbn", "sobolev", "sobolev_labels"),
+    *("critic", "vfbn", "sobolev", "sobolev_labels", "local"),
   }
   paper = synthetic_gradients.PRESETS["paper"]
   kinds = [
