@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Reproduces Figure 4: students of Atari teachers, distilled with and without
 # gradients, from several percentages of the recorded frames. Records the
-# teachers, chooses alpha and the learning rate of every method on a validation
-# slice of the training episodes, and trains. Run it again to resume.
+# teachers, chooses the learning rate and a second setting of every method on a
+# validation slice of the training episodes, with as many trials for each, and
+# trains. Run it again to resume.
 #
 #   ./scripts/reproduce_figure4.sh
 #
@@ -15,6 +16,8 @@
 #   TEACHERS=DIR              GAME.npz of each (default: results/teachers)
 #   RECORDINGS=DIR            (default: runs/recordings, for smoke
 #                             WORKDIR/recordings)
+#   CHOOSE_BY=kl|error        measure on the validation slice that settings are
+#                             the best by (default: kl)
 #   JACOBIAN_GIB=4            memory that each process (one per processor, in
 #                             paper one in all) may take for its teacher's
 #                             gradients; 0 to ask the teacher at every update
@@ -23,7 +26,7 @@
 #                             desk, results/figure4_paper for paper,
 #                             WORKDIR/report for smoke)
 #
-# Time: about 4 hours on 2 idle cores in desk.
+# Time: about 6 hours on 2 idle cores in desk, by its number of updates.
 # Writes: RECORDINGS, WORKDIR and OUTPUT.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
@@ -34,6 +37,7 @@ folder WORKDIR "$ROOT/runs/figure4_$PRESET"
 if [ "$PRESET" = smoke ]; then
   games=breakout percentages=50 seeds=0,1 recordings="$WORKDIR/recordings"
 fi
+choice CHOOSE_BY kl kl error
 items GAMES "$games"
 items PERCENTAGES "$percentages"
 whole_numbers SEEDS "$seeds"
@@ -86,6 +90,6 @@ train() {  # STAGE FLAGS
 train search
 python -m trainers.distillation.search_report --workdir="$WORKDIR/search" \
   --output="$OUTPUT"
-train final --search="$OUTPUT/search.csv"
+train final --search="$OUTPUT/search.csv" --choose_by="$CHOOSE_BY"
 python -m trainers.distillation.report --workdir="$WORKDIR/final" \
   --output="$OUTPUT"

@@ -47,6 +47,14 @@ class Config:
     "of Adam",
     "SM §3: between 1e-5 and 1e-3, for each game and method",
   )
+  weight_decay: float = amount(
+    0.0,
+    "share of each weight, times the learning rate, that an update takes off "
+    "(AdamW)",
+    "ours",
+    maximum=1e6,
+    sweep=True,
+  )
   batch_size: int = count(
     200, "random training frames per update", "SM §3", maximum=10_000
   )

@@ -13,6 +13,7 @@ from sobolev_tf.networks.atari import (
   frames_to_blocks,
   frames_to_input,
 )
+from sobolev_tf.synthetic_gradients import is_decayed
 from sobolev_tf.training.optimizers import SharedAdam
 from trainers.lifecycle.guard import Guard, size_of
 
@@ -40,16 +41,19 @@ class DistillationLearner:
     self._num_actions = num_actions
     self.student = StudentNetwork(num_actions)
     self._learning_rate = tf.Variable(0.0, trainable=False)
+    self._weight_decay = tf.Variable(0.0, trainable=False)
     self.optimizer = SharedAdam(self._learning_rate)
     self.optimizer.build(self.student.trainable_variables)
     self._guard = Guard()
 
-  def reset(self, seed, learning_rate):
+  def reset(self, seed, learning_rate, weight_decay=0.0):
     """Returns to an untrained state, so that compiled steps are reused.
 
     Args:
       seed: of the initial weights.
       learning_rate: of Adam.
+      weight_decay: share of each weight, times the learning rate, that an
+        update takes off besides (Loshchilov and Hutter 2019); biases have none.
     """
     fresh = StudentNetwork(self._num_actions, seed=seed)
     for variable, value in zip(
@@ -59,6 +63,7 @@ class DistillationLearner:
     for variable in self._optimizer_variables:
       variable.assign(tf.zeros_like(variable))
     self._learning_rate.assign(learning_rate)
+    self._weight_decay.assign(weight_decay)
     self._guard.open()
 
   def trackables(self):
@@ -101,9 +106,17 @@ class DistillationLearner:
     )
     is_made = self._guard.admits(size_of(parts.loss, gradients))
     if is_made:
+      if self._weight_decay > 0.0:
+        self._decay()
       self.optimizer.apply(gradients, self.student.trainable_variables)
     known = {k: v for k, v in parts._asdict().items() if v is not None}
     return {**known, "is_made": is_made}
+
+  def _decay(self):
+    kept = 1.0 - self._learning_rate * self._weight_decay
+    for variable in self.student.trainable_variables:
+      if is_decayed(variable):
+        variable.assign(kept * variable)
 
   @tf.function(reduce_retracing=True)
   def predict(self, frames):

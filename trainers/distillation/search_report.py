@@ -1,12 +1,12 @@
-r"""Chooses alpha and the learning rate from a search on the validation slice.
+r"""Chooses each method's settings from a search on the validation slice.
 
     python -m trainers.distillation.search_report --workdir=DIR \
         --output=results/figure4
 
 Reads every search run below --workdir, takes for each game, method and
 percentage of frames the settings with the lowest KL on the validation slice,
-and writes all trials to search.csv. With --redraw it names the choices of the
-search.csv that is there.
+and those with the lowest error, and writes all trials to search.csv. With
+--redraw it names the choices of the search.csv that is there.
 """
 
 import os
@@ -26,27 +26,39 @@ def collect(runs, output):
 def render(output):
   """A line for each choice in search.csv; nothing is drawn."""
   path = os.path.join(output, "search.csv")
-  trials = tables.group(tables.read_csv(path, *search.KEYS), *search.KEYS)
+  groups = tables.group(tables.read_csv(path, *search.KEYS), *search.KEYS)
+  choices = {c: search.read_choice(path, c) for c in search.CRITERIA}
   lines = []
-  for key, settings in search.read_choice(path).items():
+  for key, settings in choices["kl"].items():
     game, method, percentage = key
     found = [
-      tuple(float(row[name]) for name in search.SETTINGS)
-      for row in trials[game, method, str(percentage)]
+      search.settings_of(row) for row in groups[game, method, str(percentage)]
     ]
-    listed = ", ".join(
-      f"{name} {value:g}"
-      for name, value in settings.items()
-      if search.matters(name, method)
+    line = _describe(settings, method, found)
+    lines.append(
+      f"{game} {method} at {percentage:g} %, best of {_count(found)} trials: "
+      f"{line}"
     )
-    line = (
-      f"{game} {method} at {percentage:g} %, best of {len(found)} trials: "
-      f"{listed}"
-    )
-    if edges := search.at_an_edge(settings, found):
-      line += f" (at the edge of the values tried: {', '.join(edges)})"
-    lines.append(line)
+    other = _describe(choices["error"][key], method, found)
+    if other != line:
+      lines.append(f"  by error: {other}")
   return "\n".join(lines), {}
+
+
+def _count(found):
+  """How many settings were tried, at whatever length."""
+  return len({tuple(settings.values()) for settings in found})
+
+
+def _describe(settings, method, found):
+  line = ", ".join(
+    f"{name} {value:g}"
+    for name, value in settings.items()
+    if search.matters(name, method)
+  )
+  if edges := search.at_an_edge(settings, found):
+    line += f" (at the edge of the values tried: {', '.join(edges)})"
+  return line
 
 
 REPORT = Report(

@@ -40,6 +40,11 @@ class Config(distillation_config.Config):
         f"--batch_size is {self.batch_size}, which {self.num_replicas} shares "
         "do not divide; change it or --num_replicas."
       )
+    if self.weight_decay:
+      raise ValueError(
+        "--weight_decay is not there on a cluster, whose servers make Adam's "
+        "update alone; leave it out, or train with trainers.distillation."
+      )
     if self.jacobian_gib:
       raise ValueError(
         "--jacobian_gib does nothing on a cluster, whose workers ask the "

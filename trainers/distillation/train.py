@@ -33,7 +33,7 @@ _learners = Pool(most=1)
 def build_learner(config, examples):
   """An untrained `DistillationLearner`, which nobody else has."""
   learner = DistillationLearner(*_kind(config, examples))
-  learner.reset(config.seed, config.learning_rate)
+  learner.reset(config.seed, config.learning_rate, config.weight_decay)
   return learner
 
 
@@ -99,7 +99,7 @@ def train(config, workdir):
     with _learners.borrow(
       DistillationLearner, *_kind(config, examples)
     ) as learner:
-      learner.reset(config.seed, config.learning_rate)
+      learner.reset(config.seed, config.learning_rate, config.weight_decay)
       _train(this_run, learner, examples)
       result = finish_student(this_run, learner, examples)
     this_run.finish(result)

@@ -129,13 +129,13 @@ def bootstrap_interval(measure, *scores, repetitions=2_000, seed=0):
   """95 % interval of a measure, from runs drawn anew for each task by itself.
 
   Args:
-    measure: function of arrays like `scores`.
+    measure: function of arrays like `scores`; a number, or an array.
     *scores: each `[runs, tasks]`.
     repetitions: how often they are drawn.
     seed: of the draws.
 
   Returns:
-    (low, high).
+    (low, high), each shaped as what `measure` returns.
   """
   generator, found = np.random.default_rng(seed), []
   for _ in range(repetitions):
@@ -144,7 +144,7 @@ def bootstrap_interval(measure, *scores, repetitions=2_000, seed=0):
       for one in scores
     ]
     found.append(measure(*drawn))
-  return tuple(np.percentile(found, [2.5, 97.5]))
+  return tuple(np.percentile(found, [2.5, 97.5], axis=0))
 
 
 def improvement(ours, theirs):

@@ -6,7 +6,12 @@ import typing
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+  LogLocator,
+  MaxNLocator,
+  NullFormatter,
+  PercentFormatter,
+)
 from scipy import stats
 
 from data import benchmark_functions
@@ -20,6 +25,10 @@ from trainers.lifecycle.figures import (
   panels,
   plt,
   save,
+)
+from trainers.lifecycle.statistics import (
+  bootstrap_interval,
+  performance_profile,
 )
 
 TITLES = {
@@ -315,6 +324,50 @@ def save_curves(path, curves):
   figure.supylabel("mean squared error at the test points", fontsize=10)
   legend_of(figure, axes)
   save(figure, path, describe_bands(drawn).replace("mean", "geometric mean"))
+
+
+def save_profile(path, ratios):
+  """Performance profiles of Sobolev training over functions and seeds.
+
+  Args:
+    path: PNG file to write.
+    ratios: dict from the number of training points to log10 of how many times
+      larger regular training's error is, `[seeds, functions]`.
+  """
+  limit = max(np.abs(logs).max() for logs in ratios.values())
+  thresholds = np.linspace(-limit, limit, 201)
+  figure, axes = panels(1, 1, 5.2, 3.6)
+  axis = axes[0, 0]
+  for style, (size, logs) in zip(STYLES.values(), ratios.items(), strict=False):
+
+    def profile(scores):
+      return performance_profile(scores, thresholds)
+
+    axis.plot(
+      10**thresholds,
+      profile(logs),
+      color=style.colour,
+      label=f"{size:,} points",
+    )
+    low, high = bootstrap_interval(profile, logs, repetitions=500)
+    axis.fill_between(
+      10**thresholds, low, high, color=style.colour, alpha=0.15, linewidth=0
+    )
+  axis.axvline(1, color="black", linewidth=0.8)
+  axis.set_xscale("log")
+  axis.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+  axis.set_ylim(0, 1)
+  axis.set_xlabel("τ")
+  axis.set_ylabel("runs with an MSE ratio above τ")
+  axis.legend()
+  count, functions = next(iter(ratios.values())).shape
+  save(
+    figure,
+    path,
+    "MSE ratio: the test MSE of regular training over that of Sobolev\n"
+    f"training; {functions} function(s), {count} seeds each. Right of 1 "
+    "Sobolev\ntraining is better. Band: 95 % bootstrap interval.",
+  )
 
 
 def _decades(errors, functions):

@@ -22,8 +22,10 @@ from trainers.lifecycle import command_line, finished, tables
 from trainers.lifecycle.figures import style_of
 from trainers.lifecycle.report import Report
 from trainers.lifecycle.statistics import (
+  bootstrap_interval,
   compare,
   improvement,
+  interquartile_mean,
   mean_and_deviation,
   ratio_with_interval,
   tally,
@@ -134,13 +136,52 @@ def render(output):
   varied = names[2 : names.index("method")]
   functions = dict.fromkeys(row["function"] for row in rows)
   draws = {_surface_file(n): functools.partial(_draw, n) for n in functions}
-  draws["results.csv"] = lambda path: figures.save_figure2(
-    os.path.join(output, "figure2.png"), errors(rows), claims(rows)
-  )
+  draws["results.csv"] = lambda path: _draw_results(rows, output)
   draws["curves.csv"] = lambda path: figures.save_curves(
     os.path.join(output, "curves.png"), tables.read_curves(path, "test_mse")
   )
   return make_table(rows, varied), {} if varied else draws
+
+
+def _draw_results(rows, output):
+  figures.save_figure2(
+    os.path.join(output, "figure2.png"), errors(rows), claims(rows)
+  )
+  if found := ratios(rows):
+    figures.save_profile(os.path.join(output, "profile.png"), found)
+
+
+def ratios(rows):
+  """How many times larger regular training's test MSE is, by the points.
+
+  Returns:
+    dict from the number of training points to log10 of the ratios, `[seeds,
+    functions]`; without sizes at which functions have other seeds.
+  """
+  found = {}
+  for (size,), pairs in tables.group(_pairs(rows, []), "num_train").items():
+    logs = [np.subtract(*np.log10(_both(pair, "test_mse"))) for pair in pairs]
+    if len({len(one) for one in logs}) == 1:
+      found[int(size)] = np.stack(logs, axis=1)
+  return found
+
+
+def describe_ratios(rows):
+  """A sentence per number of points: the ratio's interquartile mean."""
+
+  def mean(logs):
+    return 10 ** interquartile_mean(logs)
+
+  lines = []
+  for size, logs in ratios(rows).items():
+    low, high = bootstrap_interval(mean, logs)
+    lines.append(f"{size:,} points {mean(logs):.2f} ({low:.2f} to {high:.2f})")
+  if not lines:
+    return ""
+  return (
+    "Interquartile mean of the MSE ratio over all functions and seeds, on a "
+    f"logarithm, with a 95 % bootstrap interval: {'; '.join(lines)}.\n"
+  )
 
 
 def errors(rows):
@@ -230,6 +271,7 @@ def make_table(rows, varied):
     f"{table}\n{tally(phrases)} Probability that a Sobolev network's test MSE "
     "is below a regular one's, over all rows: "
     f"{improvement(sobolev, regular)}.\n"
+    f"{'' if varied else describe_ratios(rows)}"
   )
 
 

@@ -2,50 +2,115 @@
 
 import collections
 import dataclasses
+import math
 
 import pytest
 
 from trainers.distillation import figure4
+from trainers.distillation.search import MEASURES
+from trainers.lifecycle import claims, run
 from trainers.lifecycle.command_line import CommandError
 
 DESK = figure4.PRESETS["desk"]
-SEARCH = """game,method,percentage,alpha,learning_rate,noise,chosen
-pong,regular,1.0,0.1,0.001,0.03,yes
-pong,sobolev,1.0,0.3,0.001,0.03,yes
-pong,sobolev,8.0,3.0,0.0001,0.03,yes
-pong,noise,8.0,0.1,0.001,0.01,yes
+COLUMNS = (
+  "game,method,percentage,num_steps,alpha,learning_rate,noise,weight_decay,"
+  "chosen,chosen_by_error"
+)
+SEARCH = f"""{COLUMNS}
+pong,regular,1.0,1000,0.1,0.001,0.03,0.01,yes,no
+pong,regular,1.0,1000,0.1,0.0001,0.03,0.0,no,yes
+pong,sobolev,1.0,1000,0.3,0.001,0.03,0.0,yes,yes
+pong,sobolev,8.0,1000,3.0,0.0001,0.03,0.0,yes,yes
+pong,noise,8.0,1000,0.1,0.001,0.01,0.0,yes,yes
 """
 
 
-def folders(config):
-  return [folder for _, folder in figure4.runs(config, "W")]
+class Trials:
+  """Made-up results by the settings of a trial, in place of training."""
+
+  def __init__(self, measure):
+    self.measure, self.made = measure, []
+
+  def __call__(self, config, folder):
+    self.made.append((config, folder))
+    return dict(zip(MEASURES, self.measure(config), strict=True))
 
 
-def test_a_search_has_the_folders_it_always_had():
-  found = folders(dataclasses.replace(DESK, games=("pong",)))
-  rates = ("3.2e-05", "0.0001", "0.00032", "0.001")
-  alphas = ("0.003", "0.03", "0.3", "3.0")
-  wanted = []
-  for share in ("0.9", "0.2"):
-    parent = f"W/pong/validation_{share}"
-    wanted += [f"{parent}/regular/{rate}" for rate in rates]
-    wanted += [f"{parent}/sobolev/{alpha}" for alpha in alphas]
-  noises = ("0.001", "0.003", "0.01", "0.03")
-  wanted += [f"W/pong/validation_0.2/noise/{noise}" for noise in noises]
-  assert found == wanted
-  paper = dataclasses.replace(figure4.PRESETS["paper"], games=("pong",))
-  assert "W/pong/validation_0.9/sobolev/0.3/0.00032" in folders(paper)
+def lowest_at(rate, alpha):
+  def measure(config):
+    kl = math.log10(config.learning_rate / rate) ** 2
+    if config.method == "sobolev":
+      kl += math.log10(config.alpha / alpha) ** 2
+    kl += config.weight_decay + 1 / config.num_steps
+    return kl / 2, kl
+
+  return measure
 
 
-@pytest.mark.parametrize("preset", figure4.PRESETS)
-def test_every_method_is_searched_with_as_many_trials(preset):
+def test_every_method_has_as_many_trials_wherever_its_best_one_lies(tmp_path):
+  config = dataclasses.replace(DESK, games=("pong",))
+  trials = Trials(lowest_at(3e-3, 0.004))
+  assert figure4.search(config, tmp_path, trials) == 0
   counts = collections.Counter()
-  for config, _ in figure4.runs(figure4.PRESETS[preset], "W"):
-    counts[config.game, config.validation_share, config.method] += 1
-    assert config.seed == 100 and config.num_score_episodes == 0
+  for one, folder in trials.made:
+    counts[one.validation_share, one.method, one.num_steps] += 1
+    assert one.seed == 100 and one.num_score_episodes == 0
     # No test episode takes part.
-    assert config.percentage <= config.reserved_percentage
-  assert len(set(counts.values())) == 1
+    assert one.percentage <= one.reserved_percentage
+    assert folder.startswith(f"{tmp_path}/pong/validation_")
+  kinds = [(0.9, "regular"), (0.9, "sobolev")]
+  kinds += [(0.2, method) for method in ("regular", "sobolev", "noise")]
+  assert counts == {
+    **{(*kind, 250): 12 for kind in kinds},
+    **{(*kind, 1_000): 5 for kind in kinds},
+  }
+  assert len({folder for _, folder in trials.made}) == len(trials.made)
+  # The rate of the best trial is beyond the grid, for either method.
+  for method in ("regular", "sobolev"):
+    final = [
+      c for c, _ in trials.made if (c.method, c.num_steps) == (method, 1000)
+    ]
+    best = min(final, key=lambda c: lowest_at(3e-3, 0.004)(c)[1])
+    assert best.learning_rate == 3.1e-3
+
+
+def test_a_trial_that_is_not_finite_counts_and_the_others_go_on(tmp_path):
+  def measure(config):
+    if config.learning_rate > 5e-4:
+      raise run.NotFinite("the loss is not finite.")
+    return lowest_at(3e-4, 0.3)(config)
+
+  config = dataclasses.replace(DESK, games=("pong",), validation_shares=(0.9,))
+  trials = Trials(measure)
+  assert figure4.search(config, tmp_path, trials) == 1
+  short = [c for c, _ in trials.made if c.num_steps == 250]
+  assert len(short) == 3 * 12
+  assert all(c.learning_rate < 5e-4 for c, _ in trials.made if c not in short)
+
+
+def test_what_another_process_makes_is_left_to_it(tmp_path):
+  def measure(config):
+    if config.method == "regular" and config.learning_rate == 1e-3:
+      raise claims.Busy("another process works on it.")
+    return lowest_at(3e-4, 0.3)(config)
+
+  config = dataclasses.replace(DESK, games=("pong",), validation_shares=(0.9,))
+  trials = Trials(measure)
+  assert figure4.search(config, tmp_path, trials) == 0
+  finished = collections.Counter(c.method for c, _ in trials.made)
+  assert finished["sobolev"] == finished["noise"] == 12 + 5
+  lengths = {c.num_steps for c, _ in trials.made if c.method == "regular"}
+  assert lengths == {250}  # what depends on the others' trials has to wait
+
+
+def test_a_signal_ends_the_search(tmp_path):
+  def measure(config):
+    raise run.Stopped("stopped.", 128 + 15)
+
+  config = dataclasses.replace(DESK, games=("pong",))
+  trials = Trials(measure)
+  assert figure4.search(config, tmp_path, trials) == 128 + 15
+  assert len(trials.made) == 1
 
 
 def test_final_runs_take_what_was_chosen(tmp_path):
@@ -77,6 +142,13 @@ def test_final_runs_take_what_was_chosen(tmp_path):
   assert found[f"{students}/1.0"].alpha == 0.3
   assert found[f"{students}/50.0"].alpha == 3.0
   assert found["W/pong/seed_8/controls/noise"].noise == 0.01
+  regular = "W/pong/seed_7/students/regular"
+  assert found[f"{regular}/1.0"].weight_decay == 0.01
+  assert found[f"{regular}/1.0"].learning_rate == 1e-3
+  by_error = dataclasses.replace(config, choose_by="error")
+  found = {folder: one for one, folder in figure4.runs(by_error, "W")}
+  assert found[f"{regular}/1.0"].weight_decay == 0
+  assert found[f"{regular}/1.0"].learning_rate == 1e-4
   assert found["W/pong/seed_8/controls/attention"].alpha == 3.0
 
 
@@ -87,12 +159,12 @@ def run_here(*settings):
 def test_runs_are_listed(capsys):
   assert run_here("--preset=smoke", "--games=pong", "--list=true") == 0
   assert capsys.readouterr().out.split() == [
-    "W/pong/validation_0.5/regular/0.0001",
-    "W/pong/validation_0.5/regular/0.001",
-    "W/pong/validation_0.5/sobolev/0.1",
-    "W/pong/validation_0.5/sobolev/1.0",
-    "W/pong/validation_0.5/noise/0.03",
-    "W/pong/validation_0.5/noise/0.1",
+    "W/pong/validation_0.5/regular/updates_5/0.0001/0",
+    "W/pong/validation_0.5/regular/updates_5/0.001/0",
+    "W/pong/validation_0.5/sobolev/updates_5/0.0001/0.1",
+    "W/pong/validation_0.5/sobolev/updates_5/0.001/0.1",
+    "W/pong/validation_0.5/noise/updates_5/0.0001/0.03",
+    "W/pong/validation_0.5/noise/updates_5/0.001/0.03",
   ]
 
 
@@ -103,6 +175,11 @@ def test_faults_are_one_sentence():
     ("--stage=final", "--search=none.csv"): "is not the search.csv",
     ("--alphas=0.1,nan",): "give a finite number",
     ("--validation_shares=1",): "must be below 1",
+    ("--choose_by=error",): "counts only with --stage=final",
+    ("--rates=0.1,0.01",): "in ascending order",
+    ("--alphas=0.1",): "as many values as each other",
+    ("--num_trials=8",): "there are 9 pairs",
+    ("--lengths=0.25,0.5",): "let it end with 1",
   }.items():
     with pytest.raises(CommandError, match=phrase):
       run_here(*settings)

@@ -300,3 +300,19 @@ def test_a_step_takes_the_directions_that_it_is_given(
   learner.reset(1, 1e-3)
   else_drawn = learner.train_step(frames, logits, seed)
   assert given["loss"] == drawn["loss"] != else_drawn["loss"]
+
+
+def test_weight_decay_takes_off_its_share_of_the_weights_alone(
+  teacher, frames, logits
+):
+  """AdamW: w - rate * decay * w, besides the update that Adam makes."""
+  ends, rate, decay = [], 1e-3, 100.0
+  learner = build(teacher, method="regular")
+  for given in (0.0, decay):
+    learner.reset(1, rate, given)
+    start = [v.numpy() for v in learner.student.trainable_variables]
+    assert learner.train_step(frames, logits, tf.constant([1, 0]))["is_made"]
+    ends.append([v.numpy() for v in learner.student.trainable_variables])
+  for first, plain, decayed in zip(start, *ends, strict=True):
+    share = rate * decay if first.ndim > 1 else 0.0
+    np.testing.assert_allclose(plain - decayed, share * first, atol=1e-6)

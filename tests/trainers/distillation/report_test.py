@@ -274,11 +274,14 @@ def test_search_chooses_the_lowest_validation_kl(search, tmp_path):
     f"pong sobolev at {SEARCHED:g} %, best of 3 trials: alpha 0.7, "
     "learning_rate 0.0003"
   ) in text
-  assert "at the edge" not in text  # 3e-4 lies in between
+  by_kl, by_error = text.splitlines()
+  assert "at the edge" not in by_kl  # 3e-4 lies in between
+  assert by_error.startswith("  by error: alpha 0.7, learning_rate 0.0001 (at ")
   assert "noise" not in text  # which is another method's
   with open(tmp_path / "search.csv") as file:
     rows = list(csv.DictReader(file))
   assert [row["chosen"] for row in rows] == ["no", "yes", "no"]
+  assert [row["chosen_by_error"] for row in rows] == ["yes", "no", "no"]
   assert rows[2]["validation_kl"] == ""  # not finished
 
 
@@ -293,7 +296,8 @@ def test_a_choice_at_the_edge_of_what_was_tried_is_named(search, tmp_path):
     validation_share=0.2,
   )
   text, _ = search_report.REPORT.write(search, tmp_path)
-  assert text.endswith("(at the edge of the values tried: learning_rate)")
+  (line,) = text.splitlines()  # the same by error
+  assert line.endswith("(at the edge of the values tried: learning_rate)")
 
 
 def test_chosen_settings_reach_the_runs_and_their_controls(search, tmp_path):
@@ -330,7 +334,32 @@ def test_a_search_in_which_everything_diverged_says_so(search, tmp_path):
   with pytest.raises(CommandError, match="no finished run"):
     search_report.REPORT.write(search, tmp_path)
   with pytest.raises(CommandError, match="search lower learning rates"):
-    distillation_search.choose({(1,): None})
+    distillation_search.choose({(1000, 0.1): None})
+
+
+def test_short_trials_are_listed_and_nothing_is_chosen_by_them(tmp_path):
+  found = {
+    (250, 0.1, 1e-3, 0.0, 0.0): (0.1, 0.1),
+    (1000, 0.1, 1e-3, 0.0, 0.0): (0.4, 0.2),
+    (1000, 0.3, 1e-3, 0.0, 0.0): (0.2, 0.4),
+  }
+  path = tmp_path / "search.csv"
+  distillation_search.write_csv(path, {("pong", "sobolev", 8.0): found})
+  chosen = {
+    criterion: distillation_search.read_choice(path, criterion)
+    for criterion in ("kl", "error")
+  }
+  assert [c["pong", "sobolev", 8.0]["alpha"] for c in chosen.values()] == [
+    0.1,
+    0.3,
+  ]
+  text = search_report.REPORT.redraw(tmp_path)
+  assert text.splitlines() == [
+    "pong sobolev at 8 %, best of 2 trials: alpha 0.1, learning_rate 0.001 (at "
+    "the edge of the values tried: alpha)",
+    "  by error: alpha 0.3, learning_rate 0.001 (at the edge of the values "
+    "tried: alpha)",
+  ]
 
 
 def test_a_file_that_is_no_search_is_refused(tmp_path):

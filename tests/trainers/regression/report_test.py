@@ -60,7 +60,8 @@ def test_report_holds_table_rows_and_figures(workdir, tmp_path):
     assert steps == [100]
     last = [r for r in rows if (r["num_train"], r["method"]) == (size, method)]
     assert errors[:, -1].tolist() == [float(row["test_mse"]) for row in last]
-  for name in ("figure2.png", "figure7_booth.png", "curves.png"):
+  names = ("figure2.png", "figure7_booth.png", "curves.png", "profile.png")
+  for name in names:
     assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
@@ -226,6 +227,28 @@ def test_methods_are_compared_on_the_seeds_that_both_have():
   ]
   table = report.make_table(rows, [])
   assert "| 1.05 ± 0.21 | 0.45 ± 0.21 | 4 | 4 | 4 |" in table
+
+
+def test_ratios_of_a_figure_are_summed_up_by_their_interquartile_mean():
+  rows = [
+    {
+      "function": function,
+      "num_train": "20",
+      "method": method,
+      "seed": str(seed),
+      **dict.fromkeys(report._MEASURES, str(error)),
+    }
+    for function, ratio in (("booth", 10), ("beale", 1), ("bukin", 0.1))
+    for method, error in (("regular", ratio), ("sobolev", 1))
+    for seed in range(4)
+  ]
+  found = report.ratios(rows)
+  np.testing.assert_allclose(found[20], [[1, 0, -1]] * 4)  # [seeds, functions]
+  # Of twelve logarithms the middle six: -1, 0, 0, 0, 0 and 1.
+  assert "20 points 1.00 (1.00 to 1.00)." in report.describe_ratios(rows)
+  # Functions with other seeds make no table of runs by tasks.
+  assert not report.ratios(rows[:-1])
+  assert report.describe_ratios(rows[:-1]) == ""
 
 
 def test_two_runs_of_the_same_experiment_are_refused(workdir, tmp_path):
