@@ -27,6 +27,7 @@ EXERCISED_BY = {
   "benchmarks/projected_derivatives.py": "run by hand, no arithmetic inside",
   "benchmarks/rivals.py": "benchmarks need packages that the tests lack",
   "benchmarks/sobolev_step.py": "benchmarks need packages that the tests lack",
+  "benchmarks/label_supervision.py": "run by hand; a study, not a part",
   "benchmarks/timing.py": "benchmarks/decoupled_step_test.py",
   "data/atari_recorder.py": "data/atari_recordings_test.py",
   "data/encoded_pictures.py": "data/imagenet_test.py",

@@ -1,4 +1,4 @@
-"""Settings of the regression experiment (paper §4.1)."""
+"""Settings of the regression experiment (paper §4.1), names of its numbers."""
 
 import dataclasses
 
@@ -60,6 +60,13 @@ class Config:
     choices=("none", "standard"),
   )
   num_test: int = count(10_000, "test points", "SM §2", **_POINTS)
+  num_validation: int = amount(
+    0,
+    "held-out points, apart from training and test, for choosing a learning "
+    "rate; 0 for none",
+    "ours",
+    **_POINTS,
+  )
   evaluate_every: int = count(2_500, "steps between two tests")
   checkpoint_every: int = count(5_000, "steps between two checkpoints")
 
@@ -87,3 +94,15 @@ PRESETS = {
     checkpoint_every=100,
   ),
 }
+
+
+def columns(config):
+  """Names of the numbers in metrics.csv."""
+  held_out = ["validation_mse"] * bool(config.num_validation)
+  return (
+    "train_loss",
+    "test_mse",
+    "test_gradient_mse",
+    "test_sobolev_distance",
+    *held_out,
+  )

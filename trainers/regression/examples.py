@@ -6,7 +6,9 @@ import numpy as np
 
 from data import benchmark_functions
 
-_TEST_SEED = 0x50B01E5  # far from any seed that a person would choose
+# Far from any seed that a person would choose.
+_TEST_SEED = 0x50B01E5
+_VALIDATION_SEED = 0x50B01E6
 
 
 class Examples(typing.NamedTuple):
@@ -39,10 +41,17 @@ def build_examples(config):
 
 def build_test_set(config):
   """The test points, the same for all networks: x, y and dy, float64."""
+  return _draw(config, config.num_test, _TEST_SEED)
+
+
+def build_validation_set(config):
+  """The held-out points for choosing a learning rate, drawn apart."""
+  return _draw(config, config.num_validation, _VALIDATION_SEED)
+
+
+def _draw(config, number, seed):
   function = benchmark_functions.get_function(config.function)
-  points = benchmark_functions.sample_points(
-    function, config.num_test, _TEST_SEED
-  )
+  points = benchmark_functions.sample_points(function, number, seed)
   return points, *benchmark_functions.label(function, points)
 
 

@@ -63,6 +63,8 @@ def collect(runs, output):
   runs = [run for run in runs if run.result]
   known = ("function", "num_train", "method", "seed")
   varied = finished.varied_settings(runs, known)
+  if _is_chosen(runs, varied):  # one for each, by trainers.regression.rates
+    varied.remove("learning_rate")
   names = ("function", "num_train", *varied, "method")
 
   def settings(run):
@@ -87,6 +89,17 @@ def collect(runs, output):
   path = os.path.join(output, "curves.csv")
   tables.write_curves(path, keys, networks, ["test_mse"])
   return _write_surfaces(output, runs)
+
+
+def _is_chosen(runs, varied):
+  """Whether each experiment has a learning rate of its own."""
+  found = {}
+  for run in runs:
+    config = run.config
+    key = config.function, config.num_train, config.method
+    found.setdefault(key, set()).add(config.learning_rate)
+  is_one = all(len(rates) == 1 for rates in found.values())
+  return varied == ["learning_rate"] and is_one
 
 
 def _write_surfaces(output, runs):

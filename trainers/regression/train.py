@@ -15,25 +15,21 @@ import tensorflow as tf
 
 from data import benchmark_functions
 from trainers.lifecycle import command_line, loop, run
+from trainers.lifecycle.command_line import setting
 from trainers.lifecycle.pool import Pool
-from trainers.regression import figures
-from trainers.regression.config import PRESETS, Config
+from trainers.regression import figures, rates
+from trainers.regression.config import PRESETS, Config, columns
 from trainers.regression.examples import (
   ExampleScaling,
   batches,
   build_examples,
   build_scaling,
   build_test_set,
+  build_validation_set,
   scale_examples,
 )
 from trainers.regression.learner import RegressionLearner
 
-COLUMNS = (
-  "train_loss",
-  "test_mse",
-  "test_gradient_mse",
-  "test_sobolev_distance",
-)
 _STEPS_PER_CALL = 500
 
 _learners = Pool(most=8)  # the kinds of a sweep
@@ -110,7 +106,9 @@ def train(config, workdir):
     run.Stopped: a signal arrived; the state is saved.
     run.NotFinite: the loss was not finite; the state before is saved.
   """
-  with run.open_run(workdir, config, COLUMNS, series="seed") as this_run:
+  with run.open_run(
+    workdir, config, columns(config), series="seed"
+  ) as this_run:
     if this_run.finished:
       this_run.say("This run is finished already.")
       return this_run.result
@@ -128,6 +126,14 @@ def _train(this_run, learner):
   scaling = build_scaling(config, examples)
   examples = scale_examples(examples, scaling)
   test_set = build_test_set(config)
+  held_out = build_validation_set(config) if config.num_validation else None
+
+  def measure():
+    errors = evaluate(learner, scaling, test_set)
+    if held_out:
+      found = evaluate(learner, scaling, held_out)
+      errors["validation_mse"] = found["test_mse"]
+    return errors
 
   def advance(first, last):
     data = [tf.constant(a) for a in batches(examples, config, first, last)]
@@ -135,19 +141,22 @@ def _train(this_run, learner):
     return first + int(made), losses.numpy()
 
   def test(step, losses):
-    errors = evaluate(learner, scaling, test_set)
+    errors = measure()
     _log(this_run, step, losses, errors)
     return errors
 
-  errors = loop.train(
-    this_run,
-    this_run.restore(objects),
-    objects,
-    advance,
-    test,
-    _STEPS_PER_CALL,
-    "Lower --learning_rate or use --scaling=standard in another --workdir.",
-  ) or evaluate(learner, scaling, test_set)  # resumed after the last step
+  errors = (
+    loop.train(
+      this_run,
+      this_run.restore(objects),
+      objects,
+      advance,
+      test,
+      _STEPS_PER_CALL,
+      "Lower --learning_rate or use --scaling=standard in another --workdir.",
+    )
+    or measure()
+  )  # resumed after the last step
   _save_networks(this_run, learner, scaling)
   _show_surface(this_run, learner, scaling)
   return errors
@@ -212,7 +221,17 @@ def load_networks(workdir, config):
 
 def main(argv):
   """Trains every configuration that the command line names."""
-  command = command_line.parse(argv, Config, PRESETS, __doc__)
+  description = "rates.csv whose choices replace learning_rate"
+  extra = {"rates": setting("", description)}
+  command = command_line.parse(argv, Config, PRESETS, __doc__, extra)
+  if path := command.arguments["rates"]:
+    if "learning_rate" in command.given:
+      raise command_line.CommandError(
+        "--learning_rate and --rates are both given, and the latter chooses "
+        "learning rates; leave one of them out."
+      )
+    configs = rates.apply_rates(command.configs, path)
+    command = command._replace(configs=configs)
   return loop.run_all(command, train, _describe)
 
 
