@@ -37,21 +37,21 @@ from trainers.lifecycle.statistics import (  # noqa: E402
 )
 from trainers.synthetic_gradients.networks import SUPERVISION  # noqa: E402
 
-# Name: (method, weight of the label term, whether terms are balanced).
+# Name: (method, weight of the label term, whether terms are balanced). Sobolev
+# is label supervision of weight 0, so that one compiled step serves them all.
 CANDIDATES = {
-  "backprop": ("backprop", 1.0, False),
-  "noprop": ("noprop", 1.0, False),
-  "vfbn": ("vfbn", 1.0, False),
-  "critic": ("critic", 1.0, False),
-  "sobolev": ("sobolev", 1.0, False),
+  "sobolev": ("sobolev_labels", 0.0, False),
   "labels, weight 1": ("sobolev_labels", 1.0, False),
-  "labels, weight 1/classes": ("sobolev_labels", 0.1, False),
   "labels, weight 0.01": ("sobolev_labels", 0.01, False),
-  "labels, balanced": ("sobolev_labels", 1.0, True),
+  "labels, weight 1/classes": ("sobolev_labels", 0.1, False),
   "local": ("local", 1.0, False),
+  "labels, balanced": ("sobolev_labels", 1.0, True),
+  "critic": ("critic", 1.0, False),
+  "backprop": ("backprop", 1.0, False),
+  "vfbn": ("vfbn", 1.0, False),
+  "noprop": ("noprop", 1.0, False),
 }
 TERMS = ("value", "gradient", "label")
-RATES = (0.1, 0.03)
 _CLASSES, _WIDTH, _BORDERS = 10, 32, 3
 _BATCH, _TEST = 32, 500
 _ESTIMATOR_RATE = 1e-3  # ten times the paper's, for a hundredth of its updates
@@ -59,11 +59,12 @@ _FIELDS = ("candidate", "learning_rate", "seed", "test_accuracy", "test_loss")
 
 
 class Study:
-  """A network of one candidate, trained anew for each seed and rate."""
+  """A network of one method, trained anew for each weight, rate and seed."""
 
-  def __init__(self, candidate):
-    """Takes the name of one of `CANDIDATES`."""
-    self._method, weight, balance = CANDIDATES[candidate]
+  def __init__(self, method, balance):
+    """Takes what is the same for all: method, and whether terms are equal."""
+    self._method = method
+    self._weight = tf.Variable(1.0, trainable=False)
     dense = keras.layers.Dense
     segments = [dense(_WIDTH, "relu") for _ in range(_BORDERS)]
     segments.append(dense(_CLASSES))
@@ -71,7 +72,7 @@ class Study:
       segments = [keras.Sequential(segments)]
     self.network = DecoupledNetwork(
       segments,
-      [self._estimator(weight, balance) for _ in segments[1:]],
+      [self._estimator(balance) for _ in segments[1:]],
     )
     self._main = keras.optimizers.SGD(0.1, momentum=0.9)
     self._estimators = keras.optimizers.Adam(_ESTIMATOR_RATE)
@@ -83,7 +84,7 @@ class Study:
     self._main.build(self.network.main_variables)
     self._estimators.build(self.network.estimator_variables)
 
-  def _estimator(self, weight, balance):
+  def _estimator(self, balance):
     if self._method == "noprop":
       return ZeroEstimator()
     head = keras.Sequential(
@@ -94,12 +95,19 @@ class Study:
     return LossCritic(
       head,
       *SUPERVISION[self._method],
-      weights=(1.0, 1.0, weight),
+      weights=(1.0, 1.0, self._weight),
       balance=balance,
     )
 
-  def reset(self, seed, rate):
-    """Draws all weights anew and forgets the optimizers' state."""
+  def reset(self, seed, rate, weight):
+    """Draws all weights anew and forgets the optimizers' state.
+
+    Args:
+      seed: of the weights.
+      rate: of the segments' SGD.
+      weight: of the label term.
+    """
+    self._weight.assign(weight)
     rng = np.random.default_rng(seed)
     for v in [*self.network.main_variables, *self.network.estimator_variables]:
       limit = np.sqrt(6 / sum(v.shape)) if len(v.shape) > 1 else 0.0
@@ -175,7 +183,7 @@ def load():
 def measure(study, candidate, rate, seed, num_steps):
   """Trains one network: a row of results.csv."""
   train, test = load()
-  study.reset(seed, rate)
+  study.reset(seed, rate, CANDIDATES[candidate][1])
   rng = np.random.default_rng([seed, 1])
   rows = rng.integers(0, len(train[0]), [num_steps, _BATCH])
   study.train(*map(tf.constant, train), tf.constant(rows))
@@ -236,6 +244,7 @@ def main(argv=None):
   )
   parser.add_argument("--output", type=pathlib.Path, required=True)
   parser.add_argument("--seeds", type=int, default=5)
+  parser.add_argument("--learning_rate", type=float, default=0.01)
   parser.add_argument("--num_steps", type=int, default=1_000)
   parser.add_argument(
     "--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES)
@@ -245,15 +254,15 @@ def main(argv=None):
   path = arguments.output / "results.csv"
   rows = tables.read_csv(path, *_FIELDS) if path.exists() else []
   known = {(r["candidate"], r["learning_rate"], r["seed"]) for r in rows}
+  rate, studies = arguments.learning_rate, {}
   for candidate in arguments.candidates:
-    wanted = [
-      (rate, seed)
-      for rate in RATES
-      for seed in range(arguments.seeds)
-      if (candidate, str(rate), str(seed)) not in known
-    ]
-    study = Study(candidate) if wanted else None
-    for rate, seed in wanted:
+    method, _, balance = CANDIDATES[candidate]
+    for seed in range(arguments.seeds):
+      if (candidate, str(rate), str(seed)) in known:
+        continue
+      if (method, balance) not in studies:
+        studies[method, balance] = Study(method, balance)
+      study = studies[method, balance]
       rows.append(measure(study, candidate, rate, seed, arguments.num_steps))
       tables.write_csv(path, rows)
   table = make_table(tables.read_csv(path, *_FIELDS))

@@ -5,7 +5,8 @@
 plays the games inside ale-py at random and stores RGB frames, labelled with
 their game, as a TFDS data set of JPEG files. Training and validation frames
 come from different episodes. It stands in for ImageNet on small machines, and
-is far easier: every game has its own scenery.
+is far easier: every game has its own scenery and its own colours. The second
+of these goes in `open_grey_game_frames`.
 """
 
 import argparse
@@ -47,14 +48,64 @@ def open_game_frames(
   data_dir=None, seed=0, image_size=64, colour_distortion=False
 ):
   """Opens the data set; arguments and result as of `open_imagenet`."""
+  builder = _open(data_dir)
+  return EncodedPictures(builder, seed, image_size, colour_distortion)
+
+
+def _open(data_dir):
   folder = find_tfds(data_dir, NAME, VERSION)
   if not is_prepared(folder):
     raise ValueError(
       f"the frames of games are not in {folder}; python -m data.game_frames "
       "--output=DIR makes them in a few minutes, and --data_dir=DIR names them."
     )
-  builder = open_tfds(folder, "remove it and make it again")
-  return EncodedPictures(builder, seed, image_size, colour_distortion)
+  return open_tfds(folder, "remove it and make it again")
+
+
+def open_grey_game_frames(
+  data_dir=None, seed=0, image_size=64, colour_distortion=False
+):
+  """The same frames without what gives a game away at a glance.
+
+  They are grey, and each picture has a contrast of its own, the negative as
+  often as not: neither colours nor brightness tell games apart, which leaves
+  shapes. Arguments and result as of `open_game_frames`.
+  """
+  builder = _open(data_dir)
+  return GreyPictures(builder, seed, image_size, colour_distortion)
+
+
+class GreyPictures(EncodedPictures):
+  """Grey pictures of random contrast; a test picture's is always the same."""
+
+  def _training_picture(self, record, seed):
+    picture, label = super()._training_picture(record, seed)
+    return with_random_contrast(picture, seed), label
+
+  def _test_picture(self, record, seed):
+    picture, label = super()._test_picture(record, seed)
+    # From the whole record, since no seed is drawn for a test.
+    chosen = tf.strings.to_hash_bucket_fast(record, 2**31 - 1)
+    return with_random_contrast(picture, tf.stack([chosen, 0])), label
+
+
+def with_random_contrast(picture, seed):
+  """A picture in grey, its contrast and its mean a function of the seed.
+
+  Args:
+    picture: uint8 `[H, W, 3]`.
+    seed: two whole numbers.
+
+  Returns:
+    uint8 `[H, W, 3]` with three equal channels: the differences from the mean
+    times a factor of 0.2 to 1, with either sign, about a mean of 64 to 191.
+  """
+  grey = tf.image.rgb_to_grayscale(tf.cast(picture, tf.float32))
+  size, level, sign = tf.unstack(tf.random.stateless_uniform([3], seed))
+  factor = (0.2 + 0.8 * size) * tf.where(sign < 0.5, -1.0, 1.0)
+  changed = 64 + 127 * level + factor * (grey - tf.reduce_mean(grey))
+  changed = tf.cast(tf.clip_by_value(tf.round(changed), 0, 255), tf.uint8)
+  return tf.repeat(changed, 3, axis=-1)
 
 
 def play(game, seed, num_frames):

@@ -15,6 +15,9 @@
 #       times that for backpropagation, four times for Sobolev. With 34 replicas
 #       that makes 2.1e17 operations on each for a Sobolev run: 6 hours where a
 #       GPU sustains 1e13 per second, and about 3 days for all 13 runs.
+#   PICTURES=games|grey_games for desk: frames as they are, or grey and of random
+#                             contrast, so that colours tell nothing (default:
+#                             games)
 #   NUM_MODULES=1,3           (default: 1 for smoke, 1,3 otherwise)
 #   METHODS=NAME,...          of backprop, noprop, direct, vfbn, critic, sobolev,
 #                             sobolev_labels and local, which is no row of the
@@ -38,6 +41,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
 choice PRESET desk smoke desk paper
 all=(backprop noprop direct vfbn critic sobolev sobolev_labels)
+choice PICTURES games games grey_games
 items METHODS all all "${all[@]}" local
 if [ "$METHODS" = all ]; then
   METHODS="$(IFS=, && echo "${all[*]}")"
@@ -47,13 +51,16 @@ whole_number NUM_REPLICAS "" 1
 whole_number BATCH_SIZE "" 1
 case "$PRESET" in
   smoke) dataset=imagenet default=1 about="synthetic pictures, not ImageNet" ;;
-  desk) dataset=games default=1,3 about="frames of games, not ImageNet" ;;
+  desk) dataset="$PICTURES" default=1,3 about="frames of games, not ImageNet" ;;
   paper) dataset=imagenet default=1,3 about="ImageNet" ;;
 esac
 items NUM_MODULES "$default" 1 3
 [ -z "${DATA_DIR:-}" ] || folder DATA_DIR ""
 folder WORKDIR "$ROOT/runs/table1_${dataset}_$PRESET"
-results table1_games table1_imagenet
+case "$dataset" in
+  grey_games) results table1_grey_games ;;
+  *) results table1_games table1_imagenet ;;
+esac
 echo "On $about."
 source "$ROOT/scripts/setup.sh"
 
@@ -73,7 +80,7 @@ case "$PRESET" in
 esac
 
 command=(python -m trainers.synthetic_gradients
-  --preset="${PRESET}_$dataset" --method="$METHODS"
+  --preset="${PRESET}_${dataset#grey_}" --dataset="$dataset" --method="$METHODS"
   --num_modules="$NUM_MODULES" --seed="$SEEDS" --data_dir="${DATA_DIR:-}"
   --workdir="$WORKDIR")
 [ -z "$NUM_REPLICAS" ] || command+=(--num_replicas="$NUM_REPLICAS")

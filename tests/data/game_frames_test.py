@@ -64,6 +64,45 @@ def test_games_go_through_the_pipeline_of_imagenet(stored):
   assert not data.skipped
 
 
+def test_grey_games_are_the_same_frames_in_grey(stored):
+  arguments = (stored[0], 1, 24)
+  x, y = game_frames.open_game_frames(*arguments).training_batch(3, 6)
+  data = game_frames.open_grey_game_frames(*arguments)
+  grey, labels = data.training_batch(3, 6)
+  np.testing.assert_array_equal(labels, y)
+  np.testing.assert_array_equal(grey, data.training_batch(3, 6)[0])
+  assert grey.shape == x.shape and not data.skipped
+  for picture, coloured in zip(grey.numpy(), x.numpy(), strict=True):
+    np.testing.assert_array_equal(picture[..., 0], picture[..., 1])
+    np.testing.assert_array_equal(picture[..., 0], picture[..., 2])
+    # The same shapes: as bright or as dark as the picture's own grey.
+    own = coloured @ [0.2989, 0.587, 0.114]
+    alike = np.corrcoef(own.ravel(), picture[..., 0].ravel())[0, 1]
+    assert abs(alike) > 0.99
+  (first,) = data.test_batches()
+  (again,) = data.test_batches()
+  np.testing.assert_array_equal(first[0], again[0])
+
+
+def test_contrast_and_mean_are_functions_of_the_seed():
+  rng = np.random.default_rng(0)
+  picture = rng.integers(100, 156, [8, 8, 3], dtype=np.uint8)
+  found = np.stack(
+    [
+      game_frames.with_random_contrast(picture, [seed, 0])[..., 0]
+      for seed in range(200)
+    ]
+  ).astype(float)
+  grey = picture @ [0.2989, 0.587, 0.114]
+  factors = np.array([np.polyfit(grey.ravel(), f.ravel(), 1)[0] for f in found])
+  assert 0.19 < np.abs(factors).min() < 0.25 and np.abs(factors).max() > 0.95
+  assert 0.4 < np.mean(factors > 0) < 0.6  # negatives as often as not
+  means = found.mean(axis=(1, 2))
+  assert 63 < means.min() < 70 and 185 < means.max() < 192
+  again = game_frames.with_random_contrast(picture, [7, 0])[..., 0]
+  np.testing.assert_array_equal(again, found[7])
+
+
 def test_there_are_forty_games_and_more():
   assert len(set(game_frames.GAMES)) == len(game_frames.GAMES) >= 40
 

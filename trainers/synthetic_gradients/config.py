@@ -8,7 +8,7 @@ import dataclasses
 
 from data.cifar10 import Cifar10
 from data.digits import Digits
-from data.game_frames import open_game_frames
+from data.game_frames import open_game_frames, open_grey_game_frames
 from data.imagenet import open_imagenet
 from trainers.lifecycle.command_line import setting
 from trainers.lifecycle.settings import amount, count, rate, swept
@@ -39,7 +39,12 @@ MEASURES = (
 class Config:
   """Settings of one run; the defaults are the paper's."""
 
-  dataset: str = setting("cifar10", "pictures", "§4.3", choices=DATASETS)
+  dataset: str = setting(
+    "cifar10",
+    "pictures; grey_games are the games' frames in grey, of random contrast",
+    "§4.3",
+    choices=DATASETS,
+  )
   method: str = swept(
     "sobolev",
     "how gradients reach the segments below",
@@ -244,7 +249,11 @@ def build_data(config):
     return Digits(config.seed, config.clutter, config.num_test)
   if config.dataset == "cifar10":
     return Cifar10(config.data_dir, config.seed)
-  open_pictures = {"imagenet": open_imagenet, "games": open_game_frames}
+  open_pictures = {
+    "imagenet": open_imagenet,
+    "games": open_game_frames,
+    "grey_games": open_grey_game_frames,
+  }
   return open_pictures[config.dataset](
     config.data_dir, config.seed, config.image_size, config.colour_distortion
   )

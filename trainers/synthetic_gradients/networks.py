@@ -31,7 +31,7 @@ SUPERVISION = {
 # The last one is no row of the paper: local losses (Belilovsky et al. 2020).
 METHODS = ("backprop", "noprop", "direct", *SUPERVISION, "local")
 # Classified by ResNet-50 (SM §4.3); the others by the network of SM §4.2.
-RESNET_DATASETS = ("imagenet", "games")
+RESNET_DATASETS = ("imagenet", "games", "grey_games")
 _SG_CHANNELS = 128  # SM §4.2, and of the direct estimator everywhere
 _RESNET_SG_CHANNELS = 64  # SM §4.3
 # Layers are numbered for their seeds; the main network has fewer than this.

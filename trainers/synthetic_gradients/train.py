@@ -4,8 +4,8 @@ r"""Synthetic gradients in the classification of pictures (§4.3, Table 1).
         --method=sobolev --num_modules=3 --seed=0 --workdir=DIR
 
 The pictures are cluttered digits, which need no download, CIFAR-10, ImageNet,
-or frames of games, which `python -m data.game_frames` makes. The presets
-paper_imagenet, smoke_imagenet and desk_games belong to the last two.
+or frames of games, which `python -m data.game_frames` makes, in colour or grey.
+The presets paper_imagenet, smoke_imagenet and desk_games belong to these two.
 """
 
 import dataclasses
