@@ -2,13 +2,14 @@
 
 import os
 import subprocess
-import sys
 import textwrap
+
+from tests import warm_python
 
 
 def run_there(code_or_module, *arguments):
   return subprocess.run(
-    [sys.executable, *code_or_module, *arguments],
+    [warm_python.command(), *code_or_module, *arguments],
     env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     capture_output=True,
     text=True,
@@ -32,7 +33,7 @@ _TWO_REPLICAS = textwrap.dedent(
   tf.nn.relu = tf.tanh
   config = dataclasses.replace(
     trainer.PRESETS["smoke"],
-    num_modules=2, num_replicas=2, estimator_loss="l2")
+    num_modules=1, num_replicas=2, estimator_loss="l2")
   learners.SharedAdam = lambda rate: SharedMomentum(0.01, momentum=0.0)
   both = replicas.build_strategy(2)
   data = Digits(num_test=50)
