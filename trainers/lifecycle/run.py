@@ -430,8 +430,8 @@ def read_json(path):
   try:
     with open(path, encoding="utf-8") as file:
       content = json.load(file)
-    if not isinstance(content, dict) or not content:
-      raise ValueError("it holds no object with names")
+    if not isinstance(content, dict):
+      raise ValueError("it holds no object")
     return content
   except (OSError, ValueError, RecursionError) as error:
     reason = str(error).splitlines()[0]

@@ -162,7 +162,8 @@ def test_finished_run_says_so_and_trains_nothing(tmp_path, capsys):
     ("metrics.csv", lambda old: old.replace("0.25", "0.35"), "has changed"),
     ("metrics.csv", lambda old: "", "has changed"),
     ("finished.json", lambda old: old.replace("0.25", "0.26"), "has changed"),
-    ("finished.json", lambda old: "{}", "holds no object with names"),
+    ("finished.json", lambda old: "{}", "has changed"),
+    ("finished.json", lambda old: "[]", "holds no object"),
     ("finished.json", lambda old: '{"a":' * 50_000, "cannot be read"),
     ("SHA256SUMS", lambda old: old[:40], "something else than digests"),
   ],
@@ -181,6 +182,14 @@ def test_a_finished_run_whose_files_were_changed_is_refused(
   with pytest.raises(CommandError, match=words):
     with open_run(tmp_path, config, ("error",)):
       pass
+
+
+def test_a_run_without_a_final_number_is_finished_all_the_same(tmp_path):
+  config = regression.Config(num_steps=1)  # as teachers that play no games
+  with open_run(tmp_path, config, ("error",)) as one:
+    one.finish({})
+  with open_run(tmp_path, config, ("error",)) as same:
+    assert same.finished and same.result == {}
 
 
 def test_changed_settings_are_refused_with_the_differences(tmp_path):
