@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import typing
 
 import numpy as np
 
@@ -19,7 +20,15 @@ _SEARCH_ITERATIONS, _ITERATIONS = 200, 1500
 _COVERAGE = 0.9
 
 
-def fit_surrogate(x, y, dy=None, d2y=None, *, members=None, seed=0):
+def fit_surrogate(
+  x: typing.Any,
+  y: typing.Any,
+  dy: typing.Any = None,
+  d2y: typing.Any = None,
+  *,
+  members: int | None = None,
+  seed: int = 0,
+) -> SurrogateModel:
   """Fits a model to values and, where there are any, derivatives.
 
   Nothing has to be tuned: network size, L2, the weights of the derivatives

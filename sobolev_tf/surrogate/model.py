@@ -1,5 +1,7 @@
 """A model whose network is the mean of several dense networks."""
 
+import typing
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -17,17 +19,19 @@ class SurrogateModel(SobolevModel):
 
   report = None
 
-  def __init__(self, network, *args, **kwargs):
+  def __init__(
+    self, network: keras.layers.Layer, *args: typing.Any, **kwargs: typing.Any
+  ) -> None:
     """As `SobolevModel`; network is a `MeanOfNetworks`."""
     super().__init__(network, *args, **kwargs)
     self.intervals = Intervals(dtype=self.dtype)
 
-  def build(self, input_shape):
+  def build(self, input_shape: typing.Sequence) -> None:
     """As in `SobolevModel`, with the intervals' statistics."""
     super().build(input_shape)
     self.intervals.build(self.scaling.value_shape)
 
-  def predict_with_uncertainty(self, x):
+  def predict_with_uncertainty(self, x: typing.Any) -> tuple:
     """Values and how far off they may be.
 
     Args:
@@ -57,7 +61,7 @@ class Intervals(keras.layers.Layer):
   A layer, since Keras saves the weights of layers alone.
   """
 
-  def build(self, input_shape):
+  def build(self, input_shape: typing.Sequence) -> None:
     """Makes factor and floor, one per output."""
     self.factor, self.floor = (
       self.add_weight(
@@ -70,7 +74,7 @@ class Intervals(keras.layers.Layer):
       for name in ("factor", "floor")
     )
 
-  def call(self, spread):
+  def call(self, spread: tf.Tensor) -> tf.Tensor:
     """Half-widths for the spread `[N, *out]`."""
     width = tf.sqrt(tf.square(spread) + tf.square(self.floor))
     return self.factor * width
@@ -84,34 +88,34 @@ class MeanOfNetworks(keras.layers.Layer):
     members: the networks.
   """
 
-  def __init__(self, members, **kwargs):
+  def __init__(self, members: typing.Sequence, **kwargs: typing.Any) -> None:
     """Takes Keras networks of one precision, and what a layer takes."""
     kwargs.setdefault("dtype", members[0].layers[-1].compute_dtype)
     super().__init__(**kwargs)
     self.members = list(members)
 
-  def build(self, input_shape):
+  def build(self, input_shape: typing.Sequence) -> None:
     """Builds those members that are not built yet."""
     for member in self.members:
       if not member.built:
         member.build(input_shape)
 
-  def call(self, x):
+  def call(self, x: tf.Tensor) -> tf.Tensor:
     """The mean `[B, *out]` at x `[B, d]`."""
     values = [member(x) for member in self.members]
     return tf.add_n(values) / len(values)
 
-  def compute_output_shape(self, input_shape):
+  def compute_output_shape(self, input_shape: typing.Sequence) -> tuple:
     """As of any member."""
     return self.members[0].compute_output_shape(input_shape)
 
-  def get_config(self):
+  def get_config(self) -> dict:
     """As in Keras."""
     members = [keras.saving.serialize_keras_object(m) for m in self.members]
     return {**super().get_config(), "members": members}
 
   @classmethod
-  def from_config(cls, config):
+  def from_config(cls, config: dict) -> "MeanOfNetworks":
     """As in Keras: the inverse of `get_config`."""
     members = [
       keras.saving.deserialize_keras_object(m) for m in config["members"]

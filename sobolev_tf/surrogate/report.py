@@ -1,6 +1,7 @@
 """How good a surrogate is, on points that it was not trained on."""
 
 import dataclasses
+import typing
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class Report:
   seconds: float
   reasons: tuple
 
-  def __str__(self):
+  def __str__(self) -> str:
     """A table that a person can read."""
     lines = [
       f"Surrogate of {self.examples} examples: {self.members} networks of "
@@ -87,7 +88,7 @@ class Report:
     return f"  {name:<12}" + "".join(f"{cell:>16}" for cell in cells).rstrip()
 
 
-def errors_of(predicted, labels):
+def errors_of(predicted: typing.Sequence, labels: typing.Sequence) -> Errors:
   """`Errors` of predictions, NaN labels left out.
 
   Args:

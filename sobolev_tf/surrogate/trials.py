@@ -6,6 +6,7 @@ other units are masked, and all else is a variable that the loss reads.
 """
 
 import dataclasses
+import typing
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from sobolev_tf.training import lbfgs
 from sobolev_tf.training.minimisers import FlatLoss
 from sobolev_tf.training.objective import Objective
 from sobolev_tf.training.resident_loss import ResidentLoss
+from sobolev_tf.training.scaling import Scaling
 
 MAX_WIDTH = 32
 _TOLERANCE = 1e-7
@@ -42,12 +44,12 @@ class Settings:
 class _Mask(keras.layers.Layer):
   """Multiplies hidden units by 0 or 1."""
 
-  def build(self, input_shape):
+  def build(self, input_shape: typing.Sequence) -> None:
     self.units = self.add_weight(
       name="units", shape=input_shape[1:], initializer="ones", trainable=False
     )
 
-  def call(self, h):
+  def call(self, h: tf.Tensor) -> tf.Tensor:
     return h * self.units
 
 
@@ -58,7 +60,7 @@ class Trials:
     labels: tuple of arrays in standardised units.
   """
 
-  def __init__(self, x, labels):
+  def __init__(self, x: np.ndarray, labels: typing.Sequence) -> None:
     """Compiles nothing yet.
 
     Args:
@@ -99,11 +101,17 @@ class Trials:
     self._predict = tf.function(self._derive, autograph=False)
 
   @property
-  def scaling(self):
+  def scaling(self) -> Scaling:
     """The `Scaling` that all trials share."""
     return self._model.scaling
 
-  def train(self, settings, seed, weights, iterations):
+  def train(
+    self,
+    settings: Settings,
+    seed: typing.Sequence,
+    weights: np.ndarray,
+    iterations: int,
+  ) -> tuple:
     """Trains one network.
 
     Args:
@@ -125,13 +133,15 @@ class Trials:
     state = self._run(lbfgs.start(position), tf.constant(iterations))
     return float(state.loss), state.position
 
-  def predict(self, settings, position):
+  def predict(self, settings: Settings, position: tf.Tensor) -> tuple:
     """Values and derivatives at all examples, in standardised units."""
     for mask in self._masks:
       mask.units.assign(np.arange(MAX_WIDTH) < settings.width)
     return tuple(term.numpy() for term in self._predict(position))
 
-  def network(self, settings, position):
+  def network(
+    self, settings: Settings, position: tf.Tensor
+  ) -> keras.Sequential:
     """A plain Keras network with the weights of `position`."""
     self._flat.write(position)
     width = settings.width
