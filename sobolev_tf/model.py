@@ -142,6 +142,12 @@ class SobolevModel(ObjectiveModel):
     )
     guard = EveryOrderHasLabels(metric.name for metric in self._error_metrics)
     arguments["callbacks"] = guard.before(arguments.get("callbacks"))
+    if self.objective.balance:
+      arguments["callbacks"] += [
+        keras.callbacks.LambdaCallback(
+          on_epoch_end=lambda epoch, logs: self.warn_of_conflict()
+        )
+      ]
     return super().fit(**self._for_keras(arguments))
 
   def fit_full_batch(

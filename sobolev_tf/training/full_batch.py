@@ -89,6 +89,7 @@ def _run(model, minimiser, held_out, callbacks, epochs):
     callbacks.on_epoch_begin(epoch)
     going_on = minimiser.advance()
     logs = _numbers(minimiser.logs())
+    model.warn_of_conflict()
     if held_out is not None:
       measured = _numbers(held_out.measure())
       logs.update({f"val_{name}": measured[name] for name in measured})
@@ -120,6 +121,12 @@ def _check(model, method, updates, updates_per_epoch, batch_size, l2):
     raise ValueError(
       f"method={method!r} needs all examples at every update; leave "
       'batch_size out, or take method="adam".'
+    )
+  if model.objective.balance and method != "adam":
+    raise ValueError(
+      f"derivative_weights={model.objective.balance!r} changes with every "
+      f'update, which method={method!r} cannot follow; take method="adam", or '
+      "compile with numbers."
     )
   check_real("l2", l2, least=0, most=1e30)
   replicas = model.distribute_strategy.num_replicas_in_sync

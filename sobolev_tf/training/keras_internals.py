@@ -4,6 +4,9 @@ Keras promises nothing about them. Each has a test that fails where a new
 version renames it, and pyproject.toml bounds Keras by what was run.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 from keras.src.backend.common import global_state
 from keras.src.trainers.compile_utils import MetricsList
@@ -12,6 +15,19 @@ from keras.src.trainers.compile_utils import MetricsList
 def flatten_layers(layer: keras.layers.Layer) -> list:
   """The layer itself and all layers inside it, at any depth."""
   return list(layer._flatten_layers())
+
+
+@contextlib.contextmanager
+def taking_new_layers(model: keras.layers.Layer) -> Iterator[None]:
+  """Lets a model that is built already take a layer as an attribute."""
+  tracker = model._tracker
+  was_locked, message = tracker.locked, tracker._lock_violation_msg
+  tracker.unlock()
+  try:
+    yield
+  finally:
+    if was_locked:
+      tracker.lock(message)
 
 
 def loss_tracker(model: keras.Model) -> keras.metrics.Metric:

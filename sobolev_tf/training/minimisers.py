@@ -62,7 +62,7 @@ class Minimiser:
 
   def logs(self) -> dict:
     """Dict of scalars about the training examples as the model is now."""
-    return self._loss.measure()
+    return {**self._loss.measure(), **self._model.balance_logs()}
 
   def _trained_model(self, model):
     return model
@@ -124,17 +124,37 @@ class Adam(Minimiser):
   def _make_updates(self, first, count, rows, peak):
     optimizer = self._model.optimizer
 
-    def loss(index):
+    def set_rate(index):
       if self._schedule:
         part = tf.cast(index, tf.float32) / self._updates
         rate = peak * 0.5 * (1 + tf.cos(np.pi * part))
         optimizer.learning_rate = rate
+
+    def batch_of(index):
       # Not a slice: XLA would compile anew for each position of it.
       batch = None if rows is None else tf.gather(rows, index - first)
-      return self._loss(optimizer.iterations, batch)
+      return optimizer.iterations, batch
 
-    variables = self._loss.variables
-    return make_updates(loss, variables, optimizer, first, count)
+    def loss(index):
+      set_rate(index)
+      return self._loss(*batch_of(index))
+
+    def balanced(index):
+      set_rate(index)
+      with tf.GradientTape(persistent=True) as tape:
+        last, parts, penalty = self._loss.parts(*batch_of(index))
+      values = sources(self._loss.variables)
+      return last, self._model.combined_gradients(tape, parts, penalty, values)
+
+    balance = self._model.objective.balance
+    return make_updates(
+      loss,
+      self._loss.variables,
+      optimizer,
+      first,
+      count,
+      balanced if balance else None,
+    )
 
   def _rows(self, first, count):
     """The examples of `count` updates, `[count, batch size]`."""

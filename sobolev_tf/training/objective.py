@@ -58,12 +58,15 @@ class Objective:
     num_projections: None compares full derivatives, Eq. (1); P compares P
       random projections of each, Eq. (2).
     seed: integer, of the random directions.
+    balance: None, or how the weights are set from gradients, one of
+      `balance.METHODS`; the weights then are what they are at the moment.
   """
 
   losses: tuple
   weights: tuple
   num_projections: int | None = None
   seed: int = 0
+  balance: str | None = None
 
   @classmethod
   def of(
@@ -224,6 +227,38 @@ class Objective:
       [self._loss(term, scaling, step) for term in comparison.terms]
     )
     return _weighed(losses, sample_weight), comparison
+
+  def losses_by_order(
+    self,
+    comparison: Comparison,
+    scaling: typing.Any,
+    step: typing.Any,
+    sample_weight: typing.Any = None,
+  ) -> list:
+    """The losses of each order of derivatives alone, without its weight.
+
+    Args:
+      comparison: of `on_examples`.
+      scaling: a built `Scaling`.
+      step: as in `__call__`.
+      sample_weight: as in `__call__`.
+
+    Returns:
+      List of tensors `[B]`, the value's first, up to `order`; None for an order
+      without labels.
+    """
+    plain = dataclasses.replace(self, weights=(1.0,) * self.order)
+    by_order = []
+    for order in range(self.order + 1):
+      losses = [
+        plain._loss(term, scaling, step)
+        for term in comparison.terms
+        if term.order == order
+      ]
+      by_order.append(
+        _weighed(tf.add_n(losses), sample_weight) if losses else None
+      )
+    return by_order
 
   def residuals(
     self, comparison: Comparison, scaling: typing.Any, step: typing.Any

@@ -1,8 +1,10 @@
 """Compiling and training a `ScaledModel` on values and derivatives."""
 
+import dataclasses
 import typing
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from sobolev_tf.labels import incoming
@@ -14,6 +16,7 @@ from sobolev_tf.training import (
   network_checks,
   weight_schedules,
 )
+from sobolev_tf.training.balance import METHODS, GradientBalance
 from sobolev_tf.training.known_metrics import KnownMeanSquaredError
 from sobolev_tf.training.objective import Objective, global_batch
 from sobolev_tf.training.scaled_model import ScaledModel
@@ -40,6 +43,7 @@ class ObjectiveModel(ScaledModel):
     self._num_projections = num_projections
     self._seed = seed
     self.objective = None
+    self.balance = None
     self._error_metrics = [
       keras_internals.with_direction(KnownMeanSquaredError(name=name))
       for name in _error_names(order)
@@ -57,9 +61,11 @@ class ObjectiveModel(ScaledModel):
     return self._seed
 
   @property
-  def derivative_weights(self) -> tuple | None:
+  def derivative_weights(self) -> tuple | str | None:
     """The weights of the derivative orders that `compile` was given."""
-    return self.objective.weights if self.objective else None
+    if not self.objective:
+      return None
+    return self.objective.balance or self.objective.weights
 
   @derivative_weights.setter
   def derivative_weights(self, value: typing.Any) -> None:
@@ -90,7 +96,11 @@ class ObjectiveModel(ScaledModel):
         ...]` with one for each component (full derivatives only), or a
         schedule of the optimizer step: a keras.optimizers.schedules
         `LearningRateSchedule` or any callable of TensorFlow operations; the
-        step is a float32 scalar.
+        step is a float32 scalar. Or "balanced", which sets each order's
+        weight so that its gradient is as long as the value's, or
+        "conflict_free", whose updates have equal angles with all gradients (see
+        `balance`); `fit` then reports `derivative_weight` and
+        `gradient_cosine`, and warns where the two oppose each other for long.
       **kwargs: of `keras.Model.compile`, except `loss_weights`; `jit_compile`
         is False unless it is True, also on GPUs (see `derivatives`).
 
@@ -102,6 +112,10 @@ class ObjectiveModel(ScaledModel):
         "SobolevModel has no loss_weights; use derivative_weights to weigh "
         "the derivatives against the value."
       )
+    method, balance = None, None
+    if isinstance(derivative_weights, str):
+      method, balance = derivative_weights, self._balance(derivative_weights)
+      derivative_weights = balance.readers()
     objective = Objective.of(
       loss,
       derivative_losses,
@@ -110,10 +124,14 @@ class ObjectiveModel(ScaledModel):
       self.num_projections,
       self.seed,
     )
+    objective = dataclasses.replace(objective, balance=method)
     # Keras' "auto" would compile where there is a GPU.
     kwargs["jit_compile"] = kwargs.get("jit_compile", False) is True
     super().compile(optimizer, **kwargs)
     self.objective = objective
+    if balance is not None or self.balance is not None:
+      with keras_internals.taking_new_layers(self):
+        self.balance = balance
     self.loss = objective.losses[0]  # Where others look for what is minimised.
     self._network_is_checked = False
 
@@ -125,9 +143,8 @@ class ObjectiveModel(ScaledModel):
       config.update(
         loss=self.objective.losses[0],
         derivative_losses=list(self.objective.losses[1:]),
-        derivative_weights=weight_schedules.serialize_weights(
-          self.objective.weights
-        ),
+        derivative_weights=self.objective.balance
+        or weight_schedules.serialize_weights(self.objective.weights),
       )
     return config
 
@@ -151,7 +168,8 @@ class ObjectiveModel(ScaledModel):
     if self.objective.active_order:
       self.refuse_coupled_examples()
     batch = global_batch(x)
-    with tf.GradientTape() as tape:
+    is_balanced = self.objective.balance is not None
+    with tf.GradientTape(persistent=is_balanced) as tape:
       losses, comparison = self.objective(
         lambda z: self.evaluate_network(z, True),
         x,
@@ -164,13 +182,93 @@ class ObjectiveModel(ScaledModel):
       )
       additional = self._regularisation(losses.dtype)
       replicas = self.distribute_strategy.num_replicas_in_sync
-      loss = tf.reduce_sum(losses) / tf.cast(batch[2], losses.dtype)
-      loss = loss + additional / replicas
-      loss = self.optimizer.scale_loss(loss)
+      count = tf.cast(batch[2], losses.dtype)
+      if is_balanced:
+        by_order = self.objective.losses_by_order(
+          comparison, self.scaling, self.optimizer.iterations, sample_weight
+        )
+        parts = [
+          None if part is None else tf.reduce_sum(part) / count
+          for part in by_order
+        ]
+      else:
+        loss = tf.reduce_sum(losses) / count + additional / replicas
+        loss = self.optimizer.scale_loss(loss)
     variables = self.trainable_weights
-    self.optimizer.apply(tape.gradient(loss, variables), variables)
-    return self._update_metrics(
+    if is_balanced:
+      gradients = self.combined_gradients(
+        tape, parts, additional / replicas, variables
+      )
+    else:
+      gradients = tape.gradient(loss, variables)
+    self.optimizer.apply(gradients, variables)
+    logs = self._update_metrics(
       x, y, sample_weight, comparison, losses + additional
+    )
+    return {**logs, **self.balance_logs()}
+
+  def combined_gradients(
+    self,
+    tape: tf.GradientTape,
+    parts: typing.Sequence,
+    additional: tf.Tensor,
+    variables: typing.Sequence,
+  ) -> list:
+    """What an update with balanced weights applies.
+
+    Args:
+      tape: persistent, on which the losses were computed.
+      parts: scalars, the losses of the value and of each order, without their
+        weights and as this replica's share; None for one without labels.
+      additional: scalar, what is added to the loss whatever the weights are.
+      variables: of the network.
+
+    Returns:
+      List of tensors or None, one per variable; the replicas' sum counts.
+    """
+    scale = self.optimizer.scale_loss(tf.ones([], self.compute_dtype))
+    gradients = [
+      [None] * len(variables)
+      if part is None
+      else tape.gradient(part, variables)
+      for part in parts
+    ]
+    extra = tape.gradient(additional, variables)
+    replicas = self.distribute_strategy.num_replicas_in_sync
+    if replicas > 1:
+      context = tf.distribute.get_replica_context()
+      gradients = _summed(context, gradients)
+    combined = self.balance.combine(gradients)
+    sums = []
+    for gradient, more in zip(combined, extra, strict=True):
+      terms = [] if gradient is None else [gradient / replicas]
+      terms += [] if more is None else [more]
+      sums.append(scale * tf.add_n(terms) if terms else None)
+    return sums
+
+  def balance_logs(self) -> dict:
+    """Weights and cosines of the last update, where weights are balanced."""
+    is_balanced = self.objective.balance is not None
+    return self.balance.logs() if is_balanced else {}
+
+  def warn_of_conflict(self) -> None:
+    """Says once if value and derivatives oppose each other for long."""
+    if self.objective.balance is not None:
+      self.balance.warn_of_conflict()
+
+  def _balance(self, method):
+    """A new `GradientBalance`.
+
+    Raises:
+      ValueError: there is no such method.
+    """
+    if method not in METHODS:
+      raise ValueError(
+        f"derivative_weights must be numbers, arrays, schedules or one of "
+        f"{', '.join(map(repr, METHODS))}, but it is {method!r}."
+      )
+    return GradientBalance(
+      method, self.order, dtype=self.variable_dtype, name="balance"
     )
 
   def test_step(self, data: typing.Any) -> dict:
@@ -282,6 +380,18 @@ def _error_names(order):
   kinds = [name for name in KINDS if KINDS[name].order <= order]
   orders = [f"d{j}" for j in range(1, order + 1)]
   return [f"{name}_mse" for name in ("value", *orders, *kinds)]
+
+
+def _summed(context, gradients):
+  """Sums lists of gradients over the replicas, as one vector; None stays."""
+  known = [g for parts in gradients for g in parts if g is not None]
+  flat = tf.concat([tf.reshape(g, [-1]) for g in known], axis=0)
+  flat = context.all_reduce(tf.distribute.ReduceOp.SUM, flat)
+  pieces = iter(tf.split(flat, [int(np.prod(g.shape)) for g in known]))
+  return [
+    [None if g is None else tf.reshape(next(pieces), g.shape) for g in parts]
+    for parts in gradients
+  ]
 
 
 def _one_of(sample_weight):

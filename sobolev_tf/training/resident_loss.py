@@ -67,6 +67,30 @@ class ResidentLoss:
     losses, _ = self._compare(step, rows, training=True)
     return tf.reduce_mean(losses) + self._penalty(losses.dtype)
 
+  def parts(self, step: typing.Any, rows: typing.Any = None) -> tuple:
+    """The loss in parts that are differentiated apart from each other.
+
+    Args:
+      step: as in `__call__`.
+      rows: as in `__call__`.
+
+    Returns:
+      The loss of `__call__`, the mean loss of each order without its weight,
+      None for an order without labels, and the regularisation.
+    """
+    losses, comparison = self._compare(step, rows, training=True)
+    weight = self.sample_weight
+    if weight is not None and rows is not None:
+      weight = tf.gather(weight, rows)
+    by_order = self.model.objective.losses_by_order(
+      comparison, self.model.scaling, step, weight
+    )
+    penalty = self._penalty(losses.dtype)
+    means = [
+      None if part is None else tf.reduce_mean(part) for part in by_order
+    ]
+    return tf.reduce_mean(losses) + penalty, means, penalty
+
   def residuals(self, step: typing.Any) -> tf.Tensor:
     """One vector whose squares add up to the loss; for losses "l2" alone."""
     _, comparison = self._compare(step, None, training=True)

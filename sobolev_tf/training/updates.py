@@ -12,6 +12,7 @@ def make_updates(
   optimizer: keras.optimizers.Optimizer,
   first: tf.Tensor,
   count: tf.Tensor,
+  differentiate: typing.Callable | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
   """Makes up to `count` updates; belongs inside a `tf.function`.
 
@@ -26,6 +27,8 @@ def make_updates(
     optimizer: a Keras optimizer that is built for them.
     first: int32 scalar, the index of the first update.
     count: int32 scalar.
+    differentiate: None, or a function of an update's index to the loss and the
+      gradients to apply, which is asked instead of `loss`.
 
   Returns:
     The index after the last update that was made, `first + count` if all were
@@ -33,14 +36,19 @@ def make_updates(
   """
   values = sources(variables)
 
+  def of_loss(index):
+    with tf.GradientTape() as tape:
+      last = loss(index)
+    return last, tape.gradient(last, values)
+
+  differentiate = differentiate or of_loss
+
   def unfinished(index, last, finite):
     del last
     return finite & (index < first + count)
 
   def update(index, last, finite):
-    with tf.GradientTape() as tape:
-      last = loss(index)
-    gradients = tape.gradient(last, values)
+    last, gradients = differentiate(index)
     finite = tf.math.is_finite(last) & _all_finite(gradients)
     tf.cond(
       finite,

@@ -291,7 +291,7 @@ _MIRRORED = """
     axis=1,
   ).reshape([9, 2, 2])
 
-  def train(kind, scope, num_projections):
+  def train(kind, scope, num_projections, weights):
     with scope:
       keras.utils.set_random_seed(0)
       if kind == "keras":
@@ -303,7 +303,7 @@ _MIRRORED = """
       model = SobolevModel(
         network, scaling="standard", num_projections=num_projections
       )
-      model.compile(keras.optimizers.SGD(0.1), derivative_weights=0.3)
+      model.compile(keras.optimizers.SGD(0.1), derivative_weights=weights)
     data = tf.data.Dataset.from_tensor_slices((x, (y, dy), x[:, 0] + 2))
     history = model.fit(
       data.batch(4), epochs=2, verbose=0, validation_data=data.batch(4)
@@ -311,14 +311,17 @@ _MIRRORED = """
     assert model.optimizer.iterations.numpy() == 6
     return model.get_weights(), history.history
 
-  for kind, num_projections in (("keras", None), ("sonnet", 2)):
+  for kind, num_projections, weights in (
+    ("keras", None, "balanced"),
+    ("sonnet", 2, 0.3),
+  ):
     strategy = tf.distribute.MirroredStrategy(
       ["CPU:0", "CPU:1"],
       cross_device_ops=tf.distribute.ReductionToOneDevice(),
     )
     assert strategy.num_replicas_in_sync == 2
-    mirrored = train(kind, strategy.scope(), num_projections)
-    single = train(kind, tf.device("CPU:0"), num_projections)
+    mirrored = train(kind, strategy.scope(), num_projections, weights)
+    single = train(kind, tf.device("CPU:0"), num_projections, weights)
     for one, other in zip(mirrored[0], single[0], strict=True):
       np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
     assert set(mirrored[1]) == set(single[1])

@@ -88,3 +88,12 @@ def test_a_schedule_is_told_from_a_rate():
   schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
   assert keras_internals.has_schedule(keras.optimizers.Adam(schedule))
   assert not keras_internals.has_schedule(keras.optimizers.Adam(0.1))
+
+
+def test_what_is_built_takes_a_layer_and_no_other_after_it():
+  layer = keras.layers.Dense(1)
+  layer.build((None, 2))
+  with keras_internals.taking_new_layers(layer):
+    layer.further = keras.layers.Dense(1)
+  with pytest.raises(ValueError, match="already built"):
+    layer.one_more = keras.layers.Dense(1)
