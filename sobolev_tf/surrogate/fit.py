@@ -216,7 +216,7 @@ class _Search:
     return float(np.sum(np.log(np.maximum(self._parts[key], 1e-30))))
 
   @staticmethod
-  def _key(settings):
+  def _key(settings) -> tuple:
     weights = (weight.tobytes() for weight in settings.weights)
     return settings.width, settings.l2, *weights
 

@@ -84,7 +84,7 @@ class Report:
     return self.errors_without is not None
 
   @staticmethod
-  def _row(name, *cells):
+  def _row(name, *cells) -> str:
     return f"  {name:<12}" + "".join(f"{cell:>16}" for cell in cells).rstrip()
 
 
