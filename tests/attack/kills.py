@@ -69,7 +69,9 @@ def _kill(name, share, workdir, material, seconds, wanted):
     return _results(workdir) == wanted
 
   about = f"{name} killed {times} times after {moment:.2f} s"
-  return Case(about, judge(answer, is_right), answer.words)
+  verdict = judge(answer, is_right)
+  # A sentence is no excuse here: nothing was wrong with what was asked for.
+  return Case(about, "silent" if verdict == "clear" else verdict, answer.words)
 
 
 def _results(workdir):
