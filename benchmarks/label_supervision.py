@@ -1,6 +1,6 @@
 """Does supervising label derivatives break training because its term is large?
 
-    python -m benchmarks.label_supervision --output=results/label_supervision
+    python -m benchmarks.label_supervision --output=results/benchmarks
 
 A loss critic's term for the label derivatives is a sum over the classes of
 numbers without a bound (SM §4.1). Here a small dense network with three borders
@@ -181,7 +181,7 @@ def load():
 
 
 def measure(study, candidate, rate, seed, num_steps):
-  """Trains one network: a row of results.csv."""
+  """Trains one network: a row of label_supervision.csv."""
   train, test = load()
   study.reset(seed, rate, CANDIDATES[candidate][1])
   rng = np.random.default_rng([seed, 1])
@@ -230,7 +230,9 @@ def make_table(rows):
       f"{tables.markdown(by_name.values(), cells)}"
     )
   return (
-    "\n".join(blocks)
+    "`python -m benchmarks.label_supervision --output=DIR`, which goes on "
+    "where it stopped.\n\n"
+    + "\n".join(blocks)
     + "\np of paired t-tests, Holm's correction over each table. The last "
     "columns: length of each term's gradient w.r.t. the weights of the lowest "
     "head after training, at weight 1, mean over the seeds.\n"
@@ -251,7 +253,7 @@ def main(argv=None):
   )
   arguments = parser.parse_args(argv)
   arguments.output.mkdir(parents=True, exist_ok=True)
-  path = arguments.output / "results.csv"
+  path = arguments.output / "label_supervision.csv"
   rows = tables.read_csv(path, *_FIELDS) if path.exists() else []
   known = {(r["candidate"], r["learning_rate"], r["seed"]) for r in rows}
   rate, studies = arguments.learning_rate, {}
@@ -266,7 +268,7 @@ def main(argv=None):
       rows.append(measure(study, candidate, rate, seed, arguments.num_steps))
       tables.write_csv(path, rows)
   table = make_table(tables.read_csv(path, *_FIELDS))
-  (arguments.output / "table.md").write_text(table)
+  (arguments.output / "label_supervision.md").write_text(table)
   print(table)
 
 

@@ -28,7 +28,6 @@ TITLES = {
   "figure2": "Figures 2, 3 and 5-11",
   "figure2_search": "A search on Beale and Bukin",
   "figure4": "Figure 4",
-  "label_supervision": "Label supervision at several weights",
   "parameter_server": "Parameter servers",
   "table1_digits": "Table 1 on cluttered digits",
   "table1_digits_rates": "Table 1 on cluttered digits at a lower rate",
