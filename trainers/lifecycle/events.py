@@ -39,7 +39,8 @@ def telling_settings(config, folder=""):
     folder: path of the run. A sweep makes a level of it for each setting that
       it varies, named by the value.
   """
-  found, levels = {}, os.path.normpath(folder).split(os.sep)
+  found, levels = {}, set(os.path.normpath(folder).split(os.sep))
+  levels -= {str(getattr(config, name, None)) for name in _TELLING}
   for field in dataclasses.fields(config):
     value = getattr(config, field.name)
     varies = field.metadata.get("sweep") and str(value) in levels

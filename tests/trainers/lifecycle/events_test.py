@@ -34,6 +34,9 @@ def test_a_run_is_named_by_what_tells_it_from_others():
   assert events.name_of(other, "runs/1/regular/tensorboard") == (
     "pong-percentage_50-regular-seed_2"
   )
+  # A level that is another setting's value says nothing of this one.
+  same = Config(alpha=50.0)
+  assert "alpha" not in events.name_of(same, "runs/50.0/tensorboard")
 
 
 def test_columns_become_grouped_tags():
