@@ -23,9 +23,15 @@ import keras
 import tensorflow as tf
 
 from sobolev_tf.derivatives.nested_tapes import derivatives
+from sobolev_tf.derivatives.products import hessian_times_direction
 from sobolev_tf.derivatives.taylor import jet
 from sobolev_tf.export.folders import new_folder
 from sobolev_tf.model import SobolevModel
+from sobolev_tf.synthetic_gradients import (
+  DecoupledModel,
+  DecoupledNetwork,
+  parts,
+)
 
 CARD = "card.json"
 # What a reader of a card looks for and only the network's maker knows.
@@ -74,8 +80,8 @@ class ExportedModel(tf.Module):
       return dict(zip(("y", "jvp"), jet(f, x, u, 1), strict=True))
 
     def hvp(x, u):
-      _, product = jet(lambda z: derivatives(f, z, 1)[1], x, u, 1)
-      return {"y": f(x), "hvp": product}
+      value, product = hessian_times_direction(f, x, u)
+      return {"y": value, "hvp": product}
 
     self.value = tf.function(f, input_signature=[x])
     self.serve = tf.function(lambda x: {"y": f(x)}, input_signature=[x])
@@ -104,18 +110,22 @@ def export(
   *,
   order: int | None = None,
   input_shape: typing.Sequence | None = None,
+  dtype: typing.Any = None,
   card: dict | None = None,
 ) -> None:
   """Writes a trained network and its derivatives; all of it or nothing.
 
   Args:
-    model: a `SobolevModel`, another Keras model, a Sonnet module or a
-      `DecoupledNetwork`, called at least once. It is exported at inference.
+    model: a `SobolevModel`, another Keras model, a Sonnet module, a
+      `DecoupledNetwork` or a `DecoupledModel`, called at least once. It is
+      exported at inference, a decoupled network without its estimators.
     path: folder to be made.
     order: up to which derivative `value_and_derivatives` goes; None means that
       of a `SobolevModel`, else 1.
     input_shape: `[*in]`, or `[None, *in]`; needed where the model does not know
       it (Sonnet).
+    dtype: of x; None means that of the first variable, or float64 where a
+      `SobolevModel` was trained on numbers that float32 would blur.
     card: what only you can say: data, settings, results, intended_use, limits,
       licence, and whatever else JSON can hold.
 
@@ -124,8 +134,10 @@ def export(
       card is no JSON, or the folder holds something already or cannot be
       written.
   """
+  if isinstance(model, DecoupledModel):
+    model = model.network
   variables = _variables(model)
-  x = _specification(model, variables, input_shape)
+  x = _specification(model, variables, input_shape, dtype)
   order = getattr(model, "order", 1) if order is None else order
   exported = ExportedModel(_at_inference(model), variables, x, order)
   with new_folder(path) as folder:
@@ -140,15 +152,14 @@ def export(
 def _at_inference(model):
   if isinstance(model, keras.layers.Layer):
     return lambda x: model(x, training=False)
-  return lambda x: model(x)
+  return model
 
 
 def _variables(model):
-  # Sonnet's own property raises where there is no variable yet.
-  if isinstance(model, keras.layers.Layer):
-    variables = list(model.variables)
+  if isinstance(model, DecoupledNetwork):
+    variables = [v for s in model.segments for v in parts.variables(s)]
   else:
-    variables = list(tf.Module.variables.fget(model))
+    variables = parts.variables(model)
   if not variables:
     raise ValueError(
       "model has no variables yet; call it once, or train it, before export."
@@ -161,12 +172,15 @@ def _tensorflow_variable(variable):
   return variable.value if isinstance(variable, keras.Variable) else variable
 
 
-def _specification(model, variables, input_shape):
+def _specification(model, variables, input_shape, dtype):
   """`[None, *in]` and the dtype of x."""
   if isinstance(model, SobolevModel):
-    return tf.TensorSpec(model.scaling.input_shape, model.compute_dtype)
+    scaling = model.scaling
+    if scaling.needs_double_inputs or scaling.needs_double_values:
+      dtype = dtype or "float64"
+    return tf.TensorSpec(scaling.input_shape, dtype or model.compute_dtype)
   dtypes = [tf.as_dtype(variable.dtype) for variable in variables]
-  dtype = next(dtype for dtype in dtypes if dtype.is_floating)
+  dtype = dtype or next(dtype for dtype in dtypes if dtype.is_floating)
   if input_shape is None:
     input_shape = getattr(model, "input_shape", None)
   if not isinstance(input_shape, (tuple, list)):

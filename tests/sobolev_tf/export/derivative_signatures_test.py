@@ -164,3 +164,66 @@ def test_saved_model_cli_shows_and_runs_it(exported, tmp_path):
   for name in ("serving_default", "value_and_derivatives", "hvp"):
     assert f"signature_def['{name}']" in shown
   assert "Result for output key jvp" in ran, error
+
+
+def _decoupled():
+  keras.utils.set_random_seed(0)
+  segments = [_DENSE(6, "tanh"), _DENSE(3)]
+  critic = sobolev_tf.synthetic_gradients.LossCritic(_DENSE(3))
+  return sobolev_tf.synthetic_gradients.DecoupledNetwork(segments, [critic])
+
+
+@pytest.mark.parametrize("as_model", [False, True])
+def test_a_decoupled_network_is_exported_without_its_estimators(
+  as_model, tmp_path
+):
+  network = _decoupled()
+  network(_X)
+  given = (
+    sobolev_tf.synthetic_gradients.DecoupledModel(network)
+    if as_model
+    else network
+  )
+  sobolev_tf.export(given, tmp_path / "model", input_shape=[2])
+  loaded = tf.saved_model.load(str(tmp_path / "model"))
+  assert sum(v.shape.num_elements() for v in loaded.parameters) == 39
+  wanted = derivatives(network, tf.constant(_X), 1)
+  found = loaded.value_and_derivatives(tf.constant(_X))
+  np.testing.assert_allclose(found["y"], wanted[0], rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(found["dy"], wanted[1], rtol=1e-5, atol=1e-6)
+
+
+def test_inputs_that_float32_would_blur_are_float64(tmp_path):
+  x = 1e7 + np.random.default_rng(0).uniform(-1, 1, [20, 1])
+  y = np.sin(x - 1e7)
+  model = SobolevModel(keras.Sequential([_DENSE(1)]), scaling="standard")
+  model.compile(derivative_weights=0.0)
+  model.fit(x, y, verbose=0)
+  sobolev_tf.export(model, tmp_path / "model")
+  loaded = tf.saved_model.load(str(tmp_path / "model"))
+  found = loaded.value_and_derivatives(tf.constant(x))
+  wanted = model.predict_with_derivatives(x)
+  np.testing.assert_allclose(found["y"], wanted[0], rtol=1e-5, atol=1e-6)
+  np.testing.assert_allclose(found["dy"], wanted[1], rtol=1e-5)
+  assert np.ptp(found["y"]) > 0
+  # The network is linear.
+  np.testing.assert_array_equal(loaded.hvp(tf.constant(x), x)["hvp"], 0)
+
+
+@pytest.mark.parametrize("name", ["value_and_derivatives", "jvp"])
+def test_a_signature_runs_in_tflite_with_its_own_operations(
+  name, exported, trained
+):
+  _, x = trained
+  converter = tf.lite.TFLiteConverter.from_saved_model(
+    str(exported), signature_keys=[name]
+  )
+  interpreter = tf.lite.Interpreter(model_content=converter.convert())
+  run = interpreter.get_signature_runner(name)
+  inputs = {"x": x, "u": x} if name == "jvp" else {"x": x}
+  found = run(**inputs)
+  signature = tf.saved_model.load(str(exported)).signatures[name]
+  wanted = signature(**{k: tf.constant(v) for k, v in inputs.items()})
+  assert set(found) == set(wanted)
+  for key, value in wanted.items():
+    np.testing.assert_allclose(found[key], value, rtol=1e-4, atol=1e-4)
