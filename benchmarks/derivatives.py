@@ -2,9 +2,10 @@
 
     python -m benchmarks.derivatives [--output=results/benchmarks]
 
-Three questions: what order K along a direction costs (Taylor mode against
-nested tapes), what a Jacobian costs when inputs and outputs differ in number
-(forward or reverse by shape), and what a Laplacian costs. The network has two
+Four questions: what order K along a direction costs (Taylor mode against
+nested tapes), what products with one direction per point cost, what a Jacobian
+costs when inputs and outputs differ in number (forward or reverse by shape),
+and what a Laplacian costs. The network has two
 hidden layers of 256 tanh units; a training step is the gradient of the mean
 squared derivatives w.r.t. all parameters. All candidates of a row take turns in
 one process, and the processor's time counts, not the clock's. "Arithmetic" is
@@ -21,6 +22,7 @@ import tensorflow as tf
 
 from benchmarks import derivative_rivals, timing
 from sobolev_tf import derivatives, jet, laplacian
+from sobolev_tf.derivatives.products import PRODUCTS
 
 _RIVALS = {
   "JAX": ("jax", derivative_rivals.jax_candidates),
@@ -47,7 +49,8 @@ def our_candidates(inputs, outputs, points, order):
   def line(t):
     return network(x + t[:, tf.newaxis] * v)
 
-  zeros = tf.zeros([points])
+  zeros, u = tf.zeros([points]), v[:, tf.newaxis]
+  ones = tf.ones([points, 1, outputs])
   measured = {
     "value": lambda: (network(x),),
     "jet": lambda: jet(network, x, v, order),
@@ -55,6 +58,9 @@ def our_candidates(inputs, outputs, points, order):
     "auto": lambda: derivatives(network, x, 1),
     "forward": lambda: derivatives(network, x, 1, "forward"),
     "reverse": lambda: derivatives(network, x, 1, "reverse"),
+    "jvp": lambda: PRODUCTS["jvp"](network, x, u),
+    "vjp": lambda: PRODUCTS["vjp"](network, x, ones),
+    "hvp": lambda: PRODUCTS["hvp"](network, x, u),
     "laplacian": lambda: laplacian(network, x),
     "jets of all inputs": lambda: _laplacian_by_jets(network, x),
     "trace of the Hessian": lambda: _laplacian_by_hessian(network, x),
@@ -147,6 +153,10 @@ def make_report(rounds):
     columns = ("jet", "nested tapes")
     times = time_row(columns, 10, 1, 256, order, True, rounds)
     lines += make_line(f"K = {order}", f"{1 + order} (jet)", times)
+  lines += _header("Training on values and one product per point, 10 inputs")
+  for column, arithmetic in (("jvp", "2"), ("vjp", "2"), ("hvp", "4")):
+    times = time_row((column,), 10, 1, 256, 1, True, rounds)
+    lines += make_line(column, arithmetic, times)
   lines += _header("Training on a full Jacobian, by shape")
   for inputs, outputs in ((1, 1000), (1000, 1), (10, 100), (100, 10)):
     # The other mode takes 1,000 passes, seconds each.
