@@ -23,6 +23,7 @@ from sobolev_tf.export import export
 from sobolev_tf.labels import (
   DerivativeCheck,
   check_derivatives,
+  sample_rows,
   targets_from_black_box,
   targets_from_function,
   targets_from_neighbours,
@@ -52,6 +53,7 @@ __all__ = [
   "project",
   "projected_derivatives",
   "random_directions",
+  "sample_rows",
   "sobolev_distance",
   "sobolev_loss",
   "sobolev_norm",

@@ -21,3 +21,13 @@ def as_input(x: typing.Any) -> tf.Tensor:
       "[B, *in]."
     )
   return x
+
+
+def with_shape(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
+  """The tensor, of which more is known than a graph can tell.
+
+  Unlike `tf.ensure_shape` this makes no operation, which TensorFlow Lite would
+  not know.
+  """
+  tensor.set_shape(shape)
+  return tensor

@@ -14,7 +14,8 @@ from sobolev_tf.derivatives.arguments import (
   check_function,
   check_whole,
 )
-from sobolev_tf.derivatives.inputs import as_input
+from sobolev_tf.derivatives.inputs import as_input, with_shape
+from sobolev_tf.derivatives.moments import twice_differentiable
 from sobolev_tf.derivatives.taylor import forward_jacobian
 
 MODES = ("auto", "forward", "reverse")
@@ -67,6 +68,7 @@ def derivatives(
       f"mode must be one of {', '.join(MODES)}, but it is {mode!r}."
     )
   x = as_input(x)
+  f = twice_differentiable(f, x, order)
   if x.shape.rank > 1:
     return _derivatives(f, x, order, mode)
   # Scalar inputs [B] travel as [B, 1]: Jacobians want an input axis.
@@ -105,6 +107,7 @@ def projected_derivatives(
   check_function(f)
   x = as_input(x)
   directions = as_tensors("directions", directions)
+  f = twice_differentiable(f, x, len(directions))
   if x.shape.rank > 1:
     return _projected(f, x, directions)
   directions = directions[:1] + [v[..., tf.newaxis] for v in directions[1:]]
@@ -174,7 +177,7 @@ def _derivatives(f, x, order, mode):
     tape.watch(x)
     lower = _derivatives(f, x, order - 1, mode)
     rows = tf.reshape(lower[-1], [tf.shape(x)[0], -1])  # [B, M]
-    rows = tf.ensure_shape(rows, [None, lower[-1].shape[1:].num_elements()])
+    rows = with_shape(rows, [None, lower[-1].shape[1:].num_elements()])
   if mode == "auto" and _forward_is_cheaper(rows, x):
     try:
       return _forward(f, x, order, mode)

@@ -11,7 +11,7 @@ import typing
 
 import tensorflow as tf
 
-_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _INPUTS = ("Placeholder", "PlaceholderWithDefault")
 
 
@@ -37,6 +37,11 @@ class Program:
     self._concrete = compiled.get_concrete_function(
       tf.TensorSpec(x.shape, x.dtype)
     )
+
+  @property
+  def operations(self) -> list:
+    """All of them, those that no output needs too."""
+    return self._concrete.graph.get_operations()
 
   def run(self, x: tf.Tensor, apply: typing.Callable) -> list:
     """Runs the operations at x.
@@ -135,7 +140,7 @@ def _run_graph(graph, feeds, apply):
   }
   for op in _needed(graph):
     inputs = [values[tensor.ref()] for tensor in op.inputs]
-    if op.type in _CALLS:
+    if op.type in CALLS:
       body = graph._get_function(op.get_attr("f").name).graph
       # A gradient that somebody took may have added outputs to the body.
       outputs = _run_graph(body, inputs, apply)[: len(op.outputs)]

@@ -9,6 +9,8 @@ import typing
 
 import tensorflow as tf
 
+from sobolev_tf.derivatives.inputs import with_shape
+
 
 class Series(typing.NamedTuple):
   """The coefficients of one tensor `[*s]` along P directions.
@@ -74,9 +76,7 @@ def aligned(term: tf.Tensor, rank: int) -> tf.Tensor:
   shape = tf.shape(term)
   shape = tf.concat([shape[:1], [1] * missing, shape[1:]], axis=0)
   static = term.shape[:1].concatenate([1] * missing)
-  return tf.ensure_shape(
-    tf.reshape(term, shape), static.concatenate(term.shape[1:])
-  )
+  return with_shape(tf.reshape(term, shape), static.concatenate(term.shape[1:]))
 
 
 def spread(
@@ -151,13 +151,28 @@ def product_term(
   for j in range(k + 1) if indices is None else indices:
     if a[j] is None or b[k - j] is None:
       continue
-    term = scaled(multiply(a[j], b[k - j]), weights(j) if weights else 1)
+    pair = a[j], b[k - j]
+    if multiply is tf.multiply:
+      pair = _of_one_rank(*pair)
+    term = scaled(multiply(*pair), weights(j) if weights else 1)
     # Of a factor's own highest coefficient only the sum is there.
     (edges if j in (0, k) else inner).append(term)
   inner = total(inner)
   if inner is not None and collapse:
     inner = tf.reduce_sum(inner, axis=0, keepdims=True)
   return total([*edges, inner])
+
+
+def _of_one_rank(a, b):
+  """Gives a primal the axis P where P is 1.
+
+  Both then have one shape, and their gradients need no sum over that axis.
+  """
+  if b.shape.rank == a.shape.rank + 1 and b.shape[0] == 1:
+    return a[tf.newaxis], b
+  if a.shape.rank == b.shape.rank + 1 and a.shape[0] == 1:
+    return a, b[tf.newaxis]
+  return a, b
 
 
 def product(

@@ -17,6 +17,7 @@ from sobolev_tf.derivatives.series import (
   first_series,
   product,
   product_term,
+  scaled,
   spread,
   total,
 )
@@ -86,11 +87,27 @@ def solve(x: Series, primal: tf.Tensor, slope_terms: typing.Callable) -> Series:
     slope_terms: function of (coefficients of y so far, those of g(y) so far)
       to the next coefficient of g(y).
   """
+  if x.collapsed and x.order == 2 and x.coefficients[1] is not None:
+    return _solve_for_sum(x, primal, slope_terms)
   y, slope = [primal], []
   for k in range(1, x.order + 1):
     slope.append(slope_terms(y, slope))
     y.append(_integral_term(x, slope, k))
   return Series(tuple(y), x.collapsed)
+
+
+def _solve_for_sum(x, primal, slope_terms):
+  """`solve` where only the sum of the second coefficients is wanted.
+
+  They are `y_2 = y' x_2 + y'' x_1^2 / 2`: of all directions only the sum of
+  squares is needed, and y' and y'' are no larger than y.
+  """
+  slope = slope_terms([primal], [])
+  bend = slope_terms([primal, slope], [slope])  # what x_1 = 1 gives
+  _, first, second = x.coefficients
+  squares = tf.reduce_sum(tf.square(first), axis=0, keepdims=True)
+  own = None if second is None else slope * second
+  return Series((primal, slope * first, total([own, bend / 2 * squares])), True)
 
 
 def exp(x: Series, primal: tf.Tensor | None = None) -> Series:
@@ -111,7 +128,7 @@ def tanh(x: Series, primal: tf.Tensor | None = None) -> Series:
 
   def slope(y, _):
     k = len(y) - 1
-    return 1 - tf.square(y[0]) if not k else _negative(_square_term(y, k))
+    return _square_term(y, k, -1.0) if k else 1 - tf.square(y[0])
 
   return solve(x, primal, slope)
 
@@ -125,7 +142,7 @@ def sigmoid(x: Series, primal: tf.Tensor | None = None) -> Series:
     if not k:
       # Not y (1 - y), which is 0 where y rounds to 1.
       return y[0] * tf.sigmoid(-x.primal)
-    return total([y[k], _negative(_square_term(y, k))])
+    return total([y[k], _square_term(y, k, -1.0)])
 
   return solve(x, primal, slope)
 
@@ -263,9 +280,16 @@ def _integral_term(x, slope, k):
   )
 
 
-def _square_term(y, k):
-  """Coefficient k of y^2, of which nothing is collapsed."""
-  return product_term(tf.multiply, y, y, k, False)
+def _square_term(y, k, factor):
+  """`factor` times coefficient k > 0 of y^2; each product is made once."""
+  pairs = product_term(
+    tf.multiply, y, y[: k + 1], k, False, range((k + 1) // 2)
+  )
+  pairs = scaled(pairs, 2 * factor)
+  middle = y[k // 2] if k % 2 == 0 else None
+  return total(
+    [pairs, None if middle is None else scaled(tf.square(middle), factor)]
+  )
 
 
 def _negative(term):

@@ -17,11 +17,12 @@ from sobolev_tf.derivatives.arguments import (
   check_function,
   check_whole,
 )
-from sobolev_tf.derivatives.inputs import as_input
+from sobolev_tf.derivatives.inputs import as_input, with_shape
 from sobolev_tf.derivatives.line_tapes import (
   derivatives_along_line,
   series_of_operation,
 )
+from sobolev_tf.derivatives.moments import twice_differentiable
 from sobolev_tf.derivatives.programs import Program, execute
 from sobolev_tf.derivatives.series import Series, spread
 from sobolev_tf.derivatives.taylor_rules import RULES
@@ -171,7 +172,7 @@ def forward_jacobian(
   term = derivative_term(last, 1, x.shape[1:].num_elements())
   jacobian = tf.experimental.numpy.moveaxis(term, 0, -1)
   shape = tf.concat([tf.shape(last.primal), tf.shape(x)[1:]], axis=0)
-  jacobian = tf.ensure_shape(
+  jacobian = with_shape(
     tf.reshape(jacobian, shape), last.primal.shape.concatenate(x.shape[1:])
   )
   return [series.primal for series in (*lower, last)], jacobian
@@ -301,9 +302,10 @@ def _whole_series(f, x, seeds, order):
       "the number of directions must be known where f has to be differentiated "
       "by nested tapes; give direction a fixed shape."
     )
+  mended = twice_differentiable(f, x, order)
   rows = [
     derivatives_along_line(
-      lambda t, v=v: [f(x + t * v)], x.dtype, order, "f(x)"
+      lambda t, v=v: [mended(x + t * v)], x.dtype, order, "f(x)"
     )
     for v in tf.unstack(seeds, count)
   ]

@@ -2,7 +2,7 @@
 
 import dataclasses
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +16,8 @@ from sobolev_tf.derivatives.finite_differences import (
 )
 from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.labels.faults import component_name, describe_common_fault
+from sobolev_tf.labels.kinds import KINDS
+from sobolev_tf.labels.product_checks import check_products
 from sobolev_tf.labels.scattered import (
   measure_globally,
   measure_locally,
@@ -40,7 +42,7 @@ _FACTOR_TOLERANCE = 0.3
 def check_derivatives(
   f_or_labels: Callable | Sequence,
   x: ArrayLike,
-  dy: ArrayLike | Callable | None = None,
+  dy: ArrayLike | Callable | Mapping | None = None,
   *,
   tolerance: float | None = None,
   max_points: int = 256,
@@ -60,6 +62,10 @@ def check_derivatives(
   that, one fit to all pairs of neighbours finds a factor and an offset per
   component: enough for wrong signs, units and order, not for an error of 10 %.
 
+  `check_derivatives(f, x, {"jvp": (u, Ju), "vjp": (v, vJ), "hvp": (u, Hu)})`
+  compares labels along directions, and "dy" beside them, with central
+  differences of the function; y is not looked at.
+
   Args:
     f_or_labels: a callable of a batch, in TensorFlow or NumPy, or `(y, dy)`. A
       callable is handed copies, which it may change.
@@ -67,7 +73,7 @@ def check_derivatives(
     dy: for a callable: array `[B, *out, *in]` or a callable of x that returns
       it; None means f's own gradient in TensorFlow. NaN labels are ignored. For
       a single output y may be `[B]` or `[B, 1]`, and dy `[B, *in]` or
-      `[B, 1, *in]`.
+      `[B, 1, *in]`. Or a dict of labels as `SobolevModel.fit` takes it.
     tolerance: largest error of a component, relative to its label, that still
       passes. None means 0.02 with a function, and without one 0.1, or 0.3
       where only all points together can tell.
@@ -106,6 +112,9 @@ def check_derivatives(
       return _infinite(dy)
     return _check_scattered(x, y, dy, tolerance, max_points, rng)
   f = f_or_labels
+  if isinstance(dy, Mapping):
+    options = {"tolerance": tolerance, "max_points": max_points, "seed": seed}
+    return _check_dict(f, x, dy, options, rng)
   dy = _claimed(f, x, dy)
   if dy.dtype.kind == "f" and np.isinf(dy).any():
     return _infinite(dy)
@@ -115,6 +124,36 @@ def check_derivatives(
   y = evaluate(f, x)
   _check_shapes(x, y, dy)
   return _check_function(f, x, y, dy, tolerance, rng, rows)
+
+
+def _check_dict(f, x, labels, options, rng):
+  """Checks the labels of a dict one by one, and puts the findings together."""
+  labels = {name: label for name, label in labels.items() if name != "y"}
+  known = ("dy", *KINDS)
+  strange = [name for name in labels if name not in known]
+  if strange or not labels:
+    raise ValueError(
+      f"a dict of labels to check holds {', '.join(map(repr, known))}, any of "
+      f"them, but this one holds {', '.join(map(repr, strange)) or 'none'}."
+    )
+  found = {}
+  if "dy" in labels:
+    check = check_derivatives(f, x, labels.pop("dy"), **options)
+    found["dy"] = (check.verdict, check.errors, check.wrong_components)
+    found["dy"] += (check.message,)
+  tolerance = options["tolerance"] or _FUNCTION_TOLERANCE
+  pairs = options["max_points"]
+  found |= check_products(f, x, labels, tolerance, pairs, rng)
+  verdicts = [check[0] for check in found.values()]
+  ranked = ("wrong", "cannot tell", "noisy", "right")
+  verdict = next(verdict for verdict in ranked if verdict in verdicts)
+  return DerivativeCheck(
+    verdict in ("right", "noisy"),
+    verdict,
+    tuple((name, *i) for name, check in found.items() for i in check[2]),
+    {name: check[1] for name, check in found.items()},
+    " ".join(check[3] for check in found.values()),
+  )
 
 
 def _claimed(f, x, dy):

@@ -1,7 +1,7 @@
 """Derivative targets for those who have no derivatives as arrays."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +19,14 @@ from sobolev_tf.derivatives.finite_differences import (
 )
 from sobolev_tf.derivatives.inputs import as_input
 from sobolev_tf.derivatives.nested_tapes import derivatives
+from sobolev_tf.labels.matching import label_name
 from sobolev_tf.labels.neighbourhoods import fit_locally, nearest_neighbours
+from sobolev_tf.labels.products import (
+  contract,
+  directions_of,
+  products_of_function,
+  with_axis,
+)
 
 # Standard errors take what a polynomial misses for independent noise, which it
 # is not: the true error was 1.1 to 3.6 times as large on smooth functions of 2
@@ -28,25 +35,45 @@ _UNDERESTIMATED = 2.0
 
 
 def targets_from_function(
-  f: Callable, x: ArrayLike, order: int = 1, batch_size: int = 1024
-) -> tuple[np.ndarray, ...]:
+  f: Callable,
+  x: ArrayLike,
+  order: int | None = None,
+  batch_size: int = 1024,
+  *,
+  directions: Mapping | None = None,
+) -> tuple[np.ndarray, ...] | dict:
   """Labels points with a TensorFlow function or a teacher network.
+
+  ```python
+  x, u = np.random.default_rng(0).normal(size=[2, 10, 3])
+  labels = sobolev_tf.targets_from_function(
+    lambda x: tf.reduce_prod(x, axis=1), x, directions={"hvp": u}
+  )
+  print(labels["hvp"][1].shape)  # H u, beside labels["y"]
+  ```
 
   Args:
     f: as in `derivatives`; a teacher with BatchNormalization in inference mode.
     x: floating array `[N, *in]`.
-    order: highest derivative, 0 or more.
+    order: highest full derivative, 0 or more; None means 1, or with
+      `directions` 0.
     batch_size: how many points are differentiated at once.
+    directions: None, or a dict of directions for labels along them, `{"jvp": u,
+      "vjp": v, "hvp": u, "vhvp": (v, u)}`, any of them; u is shaped as x and v
+      as f(x), or with an axis of P directions after the first. No Jacobian or
+      Hessian is made.
 
   Returns:
-    Tuple of NumPy arrays `(y, dy, ...)`, shaped as `derivatives` returns them.
+    Tuple of NumPy arrays `(y, dy, ...)`, shaped as `derivatives` returns them;
+    with `directions` the dict of labels that `SobolevModel.fit` takes.
 
   Raises:
-    ValueError: as in `derivatives`, or batch_size is below 1, or x is empty.
+    ValueError: as in `derivatives`, or batch_size is below 1, x is empty, or a
+      direction does not fit.
   """
   # Here and not within `label`: tracing would wrap their sentences up.
   check_function(f)
-  check_whole("order", order, 0)
+  check_whole("order", 0 if order is None else order, 0)
   check_whole("batch_size", batch_size, 1)
   x = np.asarray(x)
   if x.ndim == 0 or len(x) == 0:
@@ -54,19 +81,29 @@ def targets_from_function(
       f"x must hold at least one point, [N, *in], but it has shape {x.shape}."
     )
   as_input(x[:1])
-
-  @tf.function(reduce_retracing=True)
-  def label(points):
-    return derivatives(f, points, order)
-
-  batches = [
-    label(tf.convert_to_tensor(x[start : start + batch_size]))
-    for start in range(0, len(x), batch_size)
-  ]
-  return tuple(
-    np.concatenate([term.numpy() for term in terms])
-    for terms in zip(*batches, strict=True)
+  if directions is None:
+    return _in_batches(
+      lambda points: derivatives(f, points, 1 if order is None else order),
+      batch_size,
+      x,
+    )
+  directions = directions_of(directions, len(x))
+  value = f(tf.convert_to_tensor(x[:1]))
+  stacked = with_axis(directions, value.shape, x.shape)
+  terms, products = _in_batches(
+    lambda points, along: (
+      derivatives(f, points, order or 0),
+      products_of_function(f, points, along),
+    ),
+    batch_size,
+    x,
+    {name: parts for name, (_, parts) in stacked.items()},
   )
+  labels = {label_name(j): term for j, term in enumerate(terms)}
+  for name, product in products.items():
+    product = product if stacked[name][0] else product[:, 0]
+    labels[name] = (*directions[name], product)
+  return labels
 
 
 def targets_from_black_box(
@@ -74,7 +111,9 @@ def targets_from_black_box(
   x: ArrayLike,
   step: ArrayLike | None = None,
   batched: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
+  *,
+  directions: Mapping | None = None,
+) -> tuple[np.ndarray, np.ndarray] | dict:
   """Labels points with a black box and its central differences.
 
   Args:
@@ -82,23 +121,38 @@ def targets_from_black_box(
     x: array `[N, *in]`.
     step: as in `finite_differences`.
     batched: whether f takes a batch.
+    directions: None, or `{"jvp": u, "vjp": v}` as in `targets_from_function`,
+      either or both. Where f is itself a gradient, `"jvp": u` gives `H u`.
 
   Returns:
     `(y, dy)`: y `[N, *out]` and dy `[N, *out, *in]`, after N (1 + 2 M)
-    evaluations for M inputs. NaN where f is not finite.
+    evaluations for M inputs. NaN where f is not finite. With `directions` the
+    dict of labels that `SobolevModel.fit` takes, y among them: 2 N evaluations
+    for each direction u, and 2 N M for any number of v.
 
   Raises:
-    ValueError: as in `finite_differences`.
+    ValueError: as in `finite_differences`, or a direction does not fit.
   """
   x = as_points(x)
   y = evaluate(f, x, batched)
+  labels = {"y": y}
+  if directions is not None:
+    directions = directions_of(directions, len(x), allowed=("jvp", "vjp"))
+  if directions and "jvp" in directions:
+    with_axis({"jvp": directions["jvp"]}, y.shape, x.shape)
+    labels["jvp"] = _differences_along(f, x, step, batched, directions["jvp"])
+  if directions is not None and "vjp" not in directions:
+    return labels
   dy = finite_differences(f, x, step=step, batched=batched).derivative
   if dy.shape != y.shape + x.shape[1:]:
     raise ValueError(
       f"f must return one shape for all points, but it returned {y.shape} and "
       f"then {dy.shape[: dy.ndim - x.ndim + 1]} for {len(x)} points."
     )
-  return y, dy
+  if directions is None:
+    return y, dy
+  (v,) = directions["vjp"]
+  return labels | {"vjp": (v, contract("vjp", dy, y.ndim, (v,)))}
 
 
 def targets_from_neighbours(
@@ -109,7 +163,8 @@ def targets_from_neighbours(
   *,
   largest_error: float = 0.1,
   return_errors: bool = False,
-) -> tuple[np.ndarray, ...]:
+  directions: Mapping | None = None,
+) -> tuple[np.ndarray, ...] | dict:
   """Estimates derivatives of scattered data from neighbouring points.
 
   Around each point a polynomial is fitted to its neighbours by least squares,
@@ -138,8 +193,12 @@ def targets_from_neighbours(
       function trained a network as well as none (with 0.15 7 % worse). Where y
       is noisy, larger ones may pay.
     return_errors: whether to return the estimated errors too.
+    directions: None, or `{"jvp": u, "vjp": v}` as in `targets_from_function`,
+      either or both: dy is then multiplied with them.
 
   Returns:
+    With `directions` the dict of labels that `SobolevModel.fit` takes, y among
+    them; NaN where a product needs a component that is NaN. Else
     `(y, dy)`, or `(y, dy, errors)` with `return_errors`: y as floating array,
     dy and errors `[N, *out, *in]`. dy is NaN where its error is above
     `largest_error`, and where the neighbours lie in a plane or line, so that
@@ -151,6 +210,10 @@ def targets_from_neighbours(
       out of its range.
   """
   x, y = as_points(x), np.asarray(y)
+  if directions is not None and return_errors:
+    raise ValueError(
+      "return_errors is of the components of dy; leave it or directions out."
+    )
   if y.ndim == 0 or len(y) != len(x) or y.dtype.kind not in "fiub":
     raise ValueError(
       f"y must hold a number, or an array of them, per point, [{len(x)}, "
@@ -183,7 +246,41 @@ def targets_from_neighbours(
     )
   shape = y.shape + x.shape[1:]
   dy, errors = (a.reshape(shape).astype(y.dtype) for a in (slopes, errors))
+  if directions is not None:
+    along = directions_of(directions, len(x), allowed=("jvp", "vjp"))
+    return {"y": y} | {
+      name: (*parts, contract(name, dy, y.ndim, parts))
+      for name, parts in along.items()
+    }
   return (y, dy, errors) if return_errors else (y, dy)
+
+
+def _in_batches(label, batch_size, *arrays):
+  """What `label` says of `[N, ...]`, some points at a time, in NumPy."""
+  compiled = tf.function(label, reduce_retracing=True)
+  batches = [
+    tf.nest.map_structure(
+      lambda term: term.numpy(),
+      compiled(
+        *tf.nest.map_structure(
+          lambda a, s=start: tf.convert_to_tensor(a[s : s + batch_size]), arrays
+        )
+      ),
+    )
+    for start in range(0, len(arrays[0]), batch_size)
+  ]
+  return tf.nest.map_structure(lambda *terms: np.concatenate(terms), *batches)
+
+
+def _differences_along(f, x, step, batched, parts):
+  """`(u, J u)` of a black box for u `[N, *in]` or `[N, P, *in]`."""
+  (u,) = parts
+  stacked = u.ndim == x.ndim + 1
+  rows = [
+    finite_differences(f, x, step, v, batched).derivative
+    for v in (np.moveaxis(u, 1, 0) if stacked else [u])
+  ]
+  return u, np.stack(rows, axis=1) if stacked else rows[0]
 
 
 def _neighbourhood(points, inputs, count, degree):

@@ -48,6 +48,14 @@ def outlying(left: np.ndarray) -> np.ndarray:
   return np.sort(worst[square[worst] > 0.05 * total]) if most else worst[:0]
 
 
+def root_mean_square(a: np.ndarray) -> np.ndarray:
+  """Root mean square over the batch of what is known; NaN if nothing is."""
+  known = np.isfinite(a)
+  count = known.sum(axis=0)
+  total = np.where(known, np.square(np.where(known, a, 0)), 0).sum(axis=0)
+  return np.where(count > 0, np.sqrt(total / np.maximum(count, 1)), np.nan)
+
+
 def _is_noise(x, truths, component, left):
   if len(left) < _FEWEST or not left.any() or outlying(left).size:
     return False

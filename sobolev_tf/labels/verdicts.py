@@ -6,7 +6,7 @@ import typing
 import numpy as np
 
 from sobolev_tf.labels.faults import component_name, describe_faults
-from sobolev_tf.labels.noise import noisy_components
+from sobolev_tf.labels.noise import noisy_components, root_mean_square
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,16 +18,17 @@ class DerivativeCheck:
     verdict: `"right"`; `"noisy"`, off by at most 20 % and by chance, which
       trains as well; `"wrong"`; or `"cannot tell"`.
     wrong_components: indices into the axes of dy after the batch axis, the
-      worst first.
+      worst first; of a dict of labels `(name, *indices)`.
     errors: root-mean-square error of each component divided by that of its
-      label, `dy.shape[1:]`. NaN = not measured.
+      label, `dy.shape[1:]`; of a dict of labels one such array by name. NaN =
+      not measured.
     message: one or two sentences.
   """
 
   passed: bool
   verdict: str
   wrong_components: tuple
-  errors: np.ndarray
+  errors: np.ndarray | dict
   message: str
 
   def __bool__(self):
@@ -76,17 +77,17 @@ def judge(
   claimed, found, doubt = (
     np.where(known, a, np.nan) for a in (claimed, found, doubt)
   )
-  sizes, truths = _rms(claimed), _rms(found)  # [O, M]
+  sizes, truths = root_mean_square(claimed), root_mean_square(found)  # [O, M]
   # A component that is zero in truth needs a size to be measured against: the
   # part `floor` of what the largest one does over the range of x.
-  ranges = _rms(points)
+  ranges = root_mean_square(points)
   ranges = np.where(ranges > 0, ranges, 1)
   floor = floor * np.nanmax(
     np.maximum(sizes, truths) * ranges, axis=1, keepdims=True, initial=0
   )
   sizes = np.maximum(np.maximum(sizes, floor / ranges), 1e-300)
-  errors = _rms(found - claimed) / sizes
-  doubts = _rms(doubt) / sizes
+  errors = root_mean_square(found - claimed) / sizes
+  doubts = root_mean_square(doubt) / sizes
   seen = np.isfinite(errors)
   if not seen.any():
     message = (
@@ -132,14 +133,6 @@ def _noise_message(errors, noisy, dy):
     f"dy is noisy, about {100 * errors.flat[index]:.2g} % ({name}), by chance "
     "and by no rule; labels like these can be trained on."
   )
-
-
-def _rms(a):
-  """Root mean square over the batch of what is known; NaN if nothing is."""
-  known = np.isfinite(a)
-  count = known.sum(axis=0)
-  total = np.where(known, np.square(np.where(known, a, 0)), 0).sum(axis=0)
-  return np.where(count > 0, np.sqrt(total / np.maximum(count, 1)), np.nan)
 
 
 def result_of(

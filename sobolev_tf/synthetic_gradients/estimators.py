@@ -12,6 +12,7 @@ from collections.abc import Callable
 import sonnet as snt
 import tensorflow as tf
 
+from sobolev_tf.derivatives.moments import twice_differentiable
 from sobolev_tf.synthetic_gradients import parts
 from sobolev_tf.training.losses import sobolev_loss
 
@@ -85,9 +86,11 @@ class _ClassPredictor(snt.Module):
     Raises:
       ValueError: the predictor normalises over the batch, or does not fit.
     """
+    # Training differentiates the gradient once more.
+    predictor = twice_differentiable(self.predictor, h, 1)
     with tf.GradientTape() as tape:
       tape.watch(h)
-      logits = self.predictor(h)
+      logits = predictor(h)
       _check_logits(logits, y)
       # Written out: in softmax_cross_entropy_with_logits the second-order
       # cross term w.r.t. the labels is silently zero.

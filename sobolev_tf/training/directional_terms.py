@@ -11,8 +11,7 @@ import typing
 
 import tensorflow as tf
 
-from sobolev_tf.derivatives.nested_tapes import value_of
-from sobolev_tf.derivatives.taylor import derivative_term, push
+from sobolev_tf.derivatives.products import PRODUCTS
 from sobolev_tf.labels.kinds import KINDS
 from sobolev_tf.training.scaling import Scaling
 from sobolev_tf.training.terms import Term
@@ -69,7 +68,7 @@ def scale_products(name: str, parts: tuple, scaling: Scaling) -> Products:
 
 def directional_terms(
   f: typing.Callable, x: tf.Tensor, labels: dict, scaling: Scaling
-) -> list[Term]:
+) -> tuple[tf.Tensor | None, list[Term]]:
   """Compares a network with labels along directions.
 
   Args:
@@ -79,68 +78,24 @@ def directional_terms(
     scaling: a built `Scaling`.
 
   Returns:
-    A term for each label.
+    The network's values `[B, *out]`, or None where there is no label, and a
+    term for each label.
   """
-  return [
-    Term(
-      name,
-      KINDS[name].order,
-      _PREDICTIONS[name](f, x, *products.directions),
-      products.target,
-      products.units,
-      _divisor(name, products.directions, scaling),
+  value, terms = None, []
+  for name, products in labels.items():
+    value, predicted = PRODUCTS[name](f, x, *products.directions)
+    terms.append(
+      Term(
+        name,
+        KINDS[name].order,
+        predicted,
+        products.target,
+        products.units,
+        _divisor(name, products.directions, scaling),
+      )
     )
-    for name, products in labels.items()
-  ]
+  return value, terms
 
-
-def jacobian_vector_products(
-  f: typing.Callable, x: tf.Tensor, u: tf.Tensor
-) -> tf.Tensor:
-  """`J u` `[B, P, *out]` for u `[B, P, *in]`, in forward mode."""
-  (output,) = push(lambda z: value_of(f, z), x, _turned(u), 1)
-  return _turned(derivative_term(output, 1, u.shape[1]))
-
-
-def vector_jacobian_products(
-  f: typing.Callable, x: tf.Tensor, v: tf.Tensor
-) -> tf.Tensor:
-  """`v^T J` `[B, P, *in]` for v `[B, P, *out]`, in reverse mode."""
-  with tf.GradientTape(persistent=True) as tape:
-    tape.watch(x)
-    value = value_of(f, x)
-  rows = [tape.gradient(value, x, row) for row in tf.unstack(v, axis=1)]
-  return tf.stack(rows, axis=1)
-
-
-def hessian_vector_products(
-  f: typing.Callable, x: tf.Tensor, u: tf.Tensor
-) -> tf.Tensor:
-  """`H u` `[B, P, *in]` of a single output: forward over reverse."""
-  (output,) = push(_gradient_of(f), x, _turned(u), 1)
-  return _turned(derivative_term(output, 1, u.shape[1]))
-
-
-def weighted_hessian_vector_products(
-  f: typing.Callable, x: tf.Tensor, v: tf.Tensor, u: tf.Tensor
-) -> tf.Tensor:
-  """`v^T H u` `[B, P, *in]`, each v with the u beside it."""
-  rows = []
-  for weights, direction in zip(
-    tf.unstack(v, axis=1), tf.unstack(u, axis=1), strict=True
-  ):
-    gradient = _gradient_of(f, weights)
-    (output,) = push(gradient, x, direction[tf.newaxis], 1)
-    rows.append(derivative_term(output, 1, 1)[0])
-  return tf.stack(rows, axis=1)
-
-
-_PREDICTIONS = {
-  "jvp": jacobian_vector_products,
-  "vjp": vector_jacobian_products,
-  "hvp": hessian_vector_products,
-  "vhvp": weighted_hessian_vector_products,
-}
 
 # The mean square of a product from those of the components, flattened.
 _MEAN_SQUARES = {
@@ -149,18 +104,6 @@ _MEAN_SQUARES = {
   "hvp": "oij,bpj->bpi",
   "vhvp": "oij,bpo,bpj->bpi",
 }
-
-
-def _gradient_of(f, weights=None):
-  """The gradient of `<f(z), weights>`; None means ones."""
-
-  def gradient(z):
-    with tf.GradientTape() as tape:
-      tape.watch(z)
-      value = value_of(f, z)
-    return tape.gradient(value, z, weights)
-
-  return gradient
 
 
 def _divisor(name, directions, scaling):
@@ -216,9 +159,3 @@ def _beside(per_direction, like):
   return tf.ensure_shape(
     tf.reshape(per_direction, shape), per_direction.shape.concatenate(extra)
   )
-
-
-def _turned(directions):
-  """`[B, P, ...]` as `[P, B, ...]`, and back."""
-  axes = [1, 0, *range(2, directions.shape.rank)]
-  return tf.transpose(directions, axes)

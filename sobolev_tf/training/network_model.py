@@ -3,7 +3,6 @@
 import typing
 
 import keras
-import sonnet as snt
 import tensorflow as tf
 
 from sobolev_tf.training.keras_internals import (
@@ -16,13 +15,6 @@ _PRECISIONS = ("float32", "float64")
 _NOT_AS_HDF5 = (
   "a model with derivative losses cannot be saved as .h5; use "
   'save("x.keras"), or save_weights("x.weights.h5").'
-)
-
-_NORMALISED_BY_MOMENTS = (
-  keras.layers.LayerNormalization,
-  keras.layers.GroupNormalization,
-  snt.LayerNorm,
-  snt.GroupNorm,
 )
 
 
@@ -273,8 +265,7 @@ class NetworkModel(ModelOfModules):
 
     Raises:
       ValueError: the network trains a BatchNormalization, which mixes a batch's
-        examples, or normalises by `tf.nn.moments`, which holds the mean
-        constant and so has wrong second derivatives.
+        examples.
     """
     for layer in flatten_layers(self):
       if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
@@ -283,19 +274,6 @@ class NetworkModel(ModelOfModules):
           "the examples of a batch, so that an example has no derivative of "
           "its own; set its trainable to False or use RMSNormalization."
         )
-    for part in self._parts():
-      if isinstance(part, _NORMALISED_BY_MOMENTS):
-        raise ValueError(
-          f"network holds the {type(part).__name__} {part.name!r}, whose "
-          "second derivatives TensorFlow computes wrongly (tf.nn.moments holds "
-          "the mean constant), so that it cannot be trained on derivatives; "
-          "use keras.layers.RMSNormalization."
-        )
-
-  def _parts(self):
-    if self._is_keras:
-      return flatten_layers(self.network)
-    return [self.network, *self.network.submodules]
 
   def _sonnet_variables(self):
     return [] if self._is_keras else module_variables(self.network)

@@ -207,8 +207,9 @@ class Objective:
     }
     order = max((j for j in orders_of(labels) if j <= order), default=0)
     labels = {name: labels[name] for name in labels if name in _names(order)}
+    value, terms = directional_terms(f, x, products, scaling)
     if self.num_projections is None or not order:
-      comparison = full_terms(f, x, labels, scaling, order)
+      comparison = full_terms(f, x, labels, scaling, order, value)
     else:
       directions = draw_directions(
         batch,
@@ -217,12 +218,7 @@ class Objective:
         x.dtype,
       )
       comparison = projected_terms(f, x, labels, scaling, order, directions)
-    comparison = comparison._replace(
-      terms=(
-        *comparison.terms,
-        *directional_terms(f, x, products, scaling),
-      )
-    )
+    comparison = comparison._replace(terms=(*comparison.terms, *terms))
     losses = tf.add_n(
       [self._loss(term, scaling, step) for term in comparison.terms]
     )

@@ -69,6 +69,7 @@ def full_terms(
   labels: dict,
   scaling: typing.Any,
   order: int,
+  value: tf.Tensor | None = None,
 ) -> Comparison:
   """Compares values and full derivatives up to `order`, Eq. (1).
 
@@ -79,6 +80,7 @@ def full_terms(
     labels: of `Examples`.
     scaling: a built `Scaling`.
     order: up to which order to differentiate.
+    value: f(x) where it is known and order is 0.
 
   Returns:
     A `Comparison` with a term for each label.
@@ -86,7 +88,9 @@ def full_terms(
   size = tf.shape(x)[0]
   own = getattr(f, "derivatives", None)
   differentiate = own or functools.partial(derivatives, f)
-  predicted = [term[:size] for term in differentiate(_never_empty(x), order)]
+  predicted = [value]
+  if order or value is None:
+    predicted = [term[:size] for term in differentiate(_never_empty(x), order)]
   terms = [
     Term(
       _term_name(j),

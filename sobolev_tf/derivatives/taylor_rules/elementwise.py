@@ -5,6 +5,7 @@ import functools
 import tensorflow as tf
 
 from sobolev_tf.derivatives import series_functions as functions
+from sobolev_tf.derivatives.moments import is_mean_of_moments
 from sobolev_tf.derivatives.programs import execute
 from sobolev_tf.derivatives.series import (
   Series,
@@ -35,25 +36,9 @@ def _constant(op, inputs):
 
 @rule("StopGradient")
 def _stop_gradient(op, inputs):
-  if _is_mean_of_moments(op):
+  if is_mean_of_moments(op):
     return list(inputs)
   return _constant(op, inputs)
-
-
-def _is_mean_of_moments(op):
-  """Whether `tf.nn.moments` stops the gradient of a mean here.
-
-  It does so where the variance's first derivative w.r.t. the mean is zero
-  anyway. The second is not: by tapes, second derivatives through layer
-  normalisation are wrong (seen in TensorFlow 2.21).
-  """
-  mean = op.inputs[0].op
-  users = op.outputs[0].consumers()
-  return mean.type == "Mean" and all(
-    user.type == "SquaredDifference"
-    and any(tensor is mean.inputs[0] for tensor in user.inputs)
-    for user in users
-  )
 
 
 @rule("Identity", "IdentityN", "Snapshot", "PreventGradient", "CheckNumerics")

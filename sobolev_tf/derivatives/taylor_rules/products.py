@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from sobolev_tf.derivatives import series_functions as functions
+from sobolev_tf.derivatives.inputs import with_shape
 from sobolev_tf.derivatives.programs import execute
 from sobolev_tf.derivatives.series import (
   Series,
@@ -48,9 +49,7 @@ def _matrix_product(op, inputs, a_turned, b_turned):
       columns = tf.matmul(rows, b, transpose_b=b_turned)
       shape = tf.concat([tf.shape(a)[:-1], tf.shape(columns)[-1:]], axis=0)
       result = tf.reshape(columns, shape)
-      return tf.ensure_shape(
-        result, a.shape[:-1].concatenate(columns.shape[-1:])
-      )
+      return with_shape(result, a.shape[:-1].concatenate(columns.shape[-1:]))
     return tf.matmul(a, b, transpose_a=a_turned, transpose_b=b_turned)
 
   like = first_series(inputs)

@@ -4,6 +4,7 @@ import typing
 
 import tensorflow as tf
 
+from sobolev_tf.derivatives.inputs import with_shape
 from sobolev_tf.derivatives.programs import execute
 from sobolev_tf.derivatives.series import Series, primal_of
 
@@ -64,7 +65,7 @@ def split_batch(
   shape = tf.concat([[count], tf.shape(primal)], axis=0)
   result = tf.reshape(joined, shape)
   known = tf.TensorShape([tf.get_static_value(count)])
-  return tf.ensure_shape(result, known.concatenate(primal.shape))
+  return with_shape(result, known.concatenate(primal.shape))
 
 
 def repeated(primal: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:

@@ -297,3 +297,89 @@ def test_methods_refuse_what_they_cannot_do():
   x, (y, dy) = _labelled()
   with pytest.raises(ValueError, match=r"y must have shape \[24, 1\]"):
     _model().fit_full_batch(x, (y[1:], dy))
+
+
+def _along_all_directions(outputs=2, inputs=2, count=6):
+  """Full labels, and the same along the directions of all inputs/outputs."""
+  rng = np.random.default_rng(3)
+  x, y = rng.normal(size=[count, inputs]), rng.normal(size=[count, outputs])
+  dy = rng.normal(size=[count, outputs, inputs])
+  half = rng.normal(size=[count, outputs, inputs, inputs])
+  d2y = half + np.swapaxes(half, 2, 3)
+  units = [np.tile(np.eye(n), [count, 1, 1]) for n in (inputs, outputs)]
+  v, u = np.repeat(units[1], inputs, axis=1), np.tile(units[0], [1, outputs, 1])
+  vhvp = (v, u, d2y.reshape(count, -1, inputs))
+  full = {"y": y, "dy": dy, "d2y": d2y}
+  jvp = {"y": y, "jvp": (units[0], np.swapaxes(dy, 1, 2)), "vhvp": vhvp}
+  return x, full, (jvp, {"y": y, "vjp": (units[1], dy), "d2y": d2y})
+
+
+def test_all_basis_directions_train_as_the_full_labels_do(float64):
+  """Loss, gradient and residuals: what every method is made of."""
+  x, full, alternatives = _along_all_directions()
+  model = _model(
+    model=SobolevModel(
+      _network(outputs=2, units=4), order=2, scaling="standard"
+    )
+  )
+  model.prepare(x, full)
+  found = []
+  for labels in (full, *alternatives):
+    loss = ResidentLoss(model, x, labels)
+    with tf.GradientTape() as tape:
+      value = loss(0)
+    gradient = tape.gradient(value, [v.value for v in loss.variables])
+    squares = tf.reduce_sum(loss.residuals(0) ** 2)
+    found.append([value, squares, *gradient])
+  for other in found[1:]:
+    for a, b in zip(other, found[0], strict=True):
+      np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("method", _METHODS)
+def test_every_method_learns_from_directions_of_the_users_own(method):
+  x, (y, dy) = _labelled()
+  u = np.random.default_rng(1).normal(size=[len(x), 2])
+  labels = {"y": y, "jvp": (u, np.sum(dy * u, axis=1))}
+  history = (
+    _model()
+    .fit_full_batch(
+      x,
+      labels,
+      method=method,
+      updates=20,
+      updates_per_epoch=10,
+      jit_compile=False,
+    )
+    .history
+  )
+  assert history["jvp_mse"][-1] < history["jvp_mse"][0]
+
+
+@pytest.mark.parametrize("scaling", ["standard", None])
+def test_an_update_along_directions_makes_no_full_derivative(scaling):
+  count, inputs, outputs = 4, 50, 40
+  rng = np.random.default_rng(0)
+  x, y = rng.normal(size=[count, inputs]), rng.normal(size=[count, outputs])
+  labels = {"y": y, "jvp": (x, y), "vjp": (y, x), "vhvp": (y, x, x)}
+  model = _model(
+    model=SobolevModel(_network(outputs=outputs), order=2, scaling=scaling)
+  )
+  model.prepare(x, labels)
+  loss = ResidentLoss(model, x, labels)
+
+  @tf.function(autograph=False)
+  def update():
+    with tf.GradientTape() as tape:
+      value = loss(0)
+    return tape.gradient(value, [v.value for v in loss.variables])
+
+  graph = update.get_concrete_function().graph
+  sizes = [
+    tensor.shape.num_elements() or 0
+    for op in graph.get_operations()
+    for tensor in op.outputs
+    if tensor.shape.is_fully_defined()
+  ]
+  assert count * inputs in sizes
+  assert max(sizes) < outputs * inputs
