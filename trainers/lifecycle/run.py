@@ -206,9 +206,13 @@ class Run:
     return os.path.join(self.workdir, "checkpoints")
 
   def _command(self):
+    """For people to read; nothing depends on it."""
     path = os.path.join(self.workdir, "command.txt")
-    with open(path, encoding="utf-8") as file:
-      return file.read().strip()
+    try:
+      with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read().strip()
+    except OSError:
+      return "unknown"
 
   def _log_scalars(self, row):
     series = f"{self._series}_{row[self._series]}" if self._series else ""

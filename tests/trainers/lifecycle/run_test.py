@@ -192,6 +192,14 @@ def test_a_run_without_a_final_number_is_finished_all_the_same(tmp_path):
     assert same.finished and same.result == {}
 
 
+def test_a_command_that_cannot_be_read_hinders_nothing(tmp_path):
+  config = regression.Config(num_steps=1)
+  for damage in (lambda path: path.write_bytes(b"\xff\0"), os.remove):
+    with open_run(tmp_path, config, ("error",)) as one:
+      damage(tmp_path / "command.txt")
+      assert one.restore({}) == 0
+
+
 def test_changed_settings_are_refused_with_the_differences(tmp_path):
   run_here(tmp_path, *_SETTINGS)
   before = results(tmp_path)
