@@ -22,7 +22,7 @@ def _flip(content, rng):
 
 
 def _change_a_digit(content, rng):
-  places = [i for i, byte in enumerate(content) if chr(byte).isdigit()]
+  places = [i for i, byte in enumerate(content) if byte in b"0123456789"]
   if not places:
     return _flip(content, rng)
   place = rng.choice(places)
