@@ -161,8 +161,10 @@ def _decode(step):
   """
   encoded = step["observation"]
   is_frame = tf.strings.substr(encoded, 0, len(_PNG_HEADER)) == _PNG_HEADER
-  tf.debugging.Assert(is_frame, ["a frame is no PNG picture of 84 x 84 points"])
-  return {**step, "observation": tf.io.decode_png(encoded, channels=1)}
+  message = "a frame is no PNG picture of 84 x 84 points"
+  with tf.control_dependencies([tf.debugging.Assert(is_frame, [message])]):
+    frame = tf.io.decode_png(encoded, channels=1)
+  return {**step, "observation": frame}
 
 
 def _check_steps(steps):

@@ -71,6 +71,6 @@ for place, (name, parts) in enumerate(errors.items()):
     label=name,
   )
 axes.set_xticks(range(3), ["value", "slope", "curvature"])
-axes.set(ylabel="student's error, %", yscale="log")
+axes.set(ylabel="student's error, %")
 axes.legend(title="trained on the teacher's")
 figure.savefig(pathlib.Path(__file__).with_suffix(".png"), dpi=100)

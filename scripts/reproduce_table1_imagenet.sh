@@ -57,10 +57,7 @@ esac
 items NUM_MODULES "$default" 1 3
 [ -z "${DATA_DIR:-}" ] || folder DATA_DIR ""
 folder WORKDIR "$ROOT/runs/table1_${dataset}_$PRESET"
-case "$dataset" in
-  grey_games) results table1_grey_games ;;
-  *) results table1_games table1_imagenet ;;
-esac
+results "table1_$PICTURES" table1_imagenet
 echo "On $about."
 source "$ROOT/scripts/setup.sh"
 

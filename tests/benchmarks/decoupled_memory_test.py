@@ -20,7 +20,7 @@ def test_steps_are_measured_with_the_trainers_learner(eagerly):
 def test_backpropagation_is_one_case():
   found = list(decoupled_memory.cases("backprop,critic", "1,3"))
   assert found == [("backprop", 0), ("critic", 1), ("critic", 3)]
-  assert len(list(decoupled_memory.cases("all", "1"))) == 7
+  assert len(list(decoupled_memory.cases("all", "1"))) == 8
 
 
 def test_table_shows_what_the_steps_add():

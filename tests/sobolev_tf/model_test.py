@@ -381,7 +381,7 @@ def test_compiled_loops_train_as_single_steps_do(network, float64):
     ({"derivative_weights": [1]}, "1 entries for order 2"),
     ({"derivative_weights": -1}, "at least 0"),
     ({"derivative_weights": float("nan")}, "finite"),
-    ({"derivative_weights": "a"}, "arrays or callables"),
+    ({"derivative_weights": "a"}, "numbers, arrays, schedules or one of"),
     ({"loss_weights": [1, 2]}, "use derivative_weights"),
   ],
 )

@@ -365,8 +365,9 @@ def save_profile(path, ratios):
     figure,
     path,
     "MSE ratio: the test MSE of regular training over that of Sobolev\n"
-    f"training; {functions} function(s), {count} seeds each. Right of 1 "
-    "Sobolev\ntraining is better. Band: 95 % bootstrap interval.",
+    f"training; {functions} function{'s' * (functions > 1)}, {count} seeds "
+    "each. Right of 1 Sobolev\ntraining is better. Band: 95 % bootstrap "
+    "interval.",
   )
 
 

@@ -18,6 +18,7 @@ from sobolev_tf.networks.atari import (
   frames_to_input,
 )
 from tests import warm_python
+from trainers import export
 from trainers.distillation import examples as examples_lib
 from trainers.distillation import jacobians, outcome
 from trainers.distillation import train as distillation
@@ -138,6 +139,10 @@ def test_result_holds_measures_baselines_and_scores(material, tmp_path):
   found = np.argmax(student(frames_to_input(tf.constant(frames))), axis=1)
   assert result["test_error"] == np.mean(found != np.argmax(logits, axis=1))
   assert card["result"] == result and card["distilled"]["method"] == "regular"
+  export.export_run(str(tmp_path), str(tmp_path / "model"))
+  loaded = tf.saved_model.load(str(tmp_path / "model"))
+  served = loaded.serve(tf.constant(frames[:2]))
+  np.testing.assert_array_equal(served["action"], found[:2])
   rows = np.genfromtxt(tmp_path / "metrics.csv", delimiter=",", names=True)
   assert list(rows["step"]) == [5, 10]
   np.testing.assert_allclose(rows["test_kl"][-1], result["test_kl"], rtol=0.05)

@@ -292,6 +292,8 @@ def test_tensorboard_shows_each_seed_the_surface_and_the_result(tmp_path):
 
 
 def test_sighup_saves_like_sigterm(tmp_path):
+  # Under nohup it is ignored, as it should be; here it is not.
+  signal.signal(signal.SIGHUP, signal.SIG_DFL)
   run_ = run.open_run(str(tmp_path), Settings(), ("loss",))
   with pytest.raises(run.Stopped) as stop, run_ as this_run:
     os.kill(os.getpid(), signal.SIGHUP)

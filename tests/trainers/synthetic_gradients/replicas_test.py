@@ -158,7 +158,9 @@ _MANY_REPLICAS = textwrap.dedent(
     start, one = train(method, "sync", 1)
     # A constant before a BatchNorm has no effect, hence no gradient.
     moved = [np.abs(a - b).max() > 1e-4 for a, b in zip(start, one)]
-    assert sum(moved) > 0.7 * len(moved), (method, moved)
+    # Without gradients from above only the top segment learns.
+    share = 0.4 if method == "noprop" else 0.7
+    assert sum(moved) > share * len(moved), (method, moved)
     for count in (2, 4, 8):
       for updates in ("sync", "hogwild"):
         _, many = train(method, updates, count)
@@ -166,7 +168,7 @@ _MANY_REPLICAS = textwrap.dedent(
           np.testing.assert_allclose(
             a, b, rtol=0, atol=1e-5, err_msg=f"{method} {updates} {count}")
         compared += 1
-  assert compared == 7 * 3 * 2
+  assert compared == 8 * 3 * 2
   """
 )
 
