@@ -24,6 +24,6 @@ echo "Checking the style ..."
 ruff check .
 ruff format --check .
 echo "Running the tests ..."
-# In two processes, since tracing uses one core; a file stays in one of them,
+# In three processes, since many tests wait for others; a file stays in one,
 # and tests/conftest.py puts the longest first.
-python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "${arguments[@]}"
+python -m pytest -n 3 --dist loadfile --no-loadscope-reorder "${arguments[@]}"

@@ -6,29 +6,32 @@ import pytest
 
 from tests import warm_python
 
-# The files that take longest, so that they start first and the two processes
+# The files that take longest, so that they start first and the processes
 # of scripts/test.sh end together. (xdist hands out whole files, in the order in
 # which they were collected.)
 _LONGEST = (
   "tests/gallery/gallery_test.py",
-  "tests/documentation_test.py",
-  "tests/trainers/synthetic_gradients/train_test.py",
+  "tests/trainers/regression/report_test.py",
+  "tests/trainers/parameter_server/member_test.py",
   "tests/trainers/lifecycle/run_test.py",
   "tests/sobolev_tf/model_callbacks_test.py",
-  "tests/trainers/parameter_server/member_test.py",
-  "tests/trainers/distillation/train_test.py",
-  "tests/trainers/parameter_server/learner_test.py",
-  "tests/sobolev_tf/surrogate/fit_test.py",
+  "tests/attack/attack_test.py",
   "tests/trainers/synthetic_gradients/train_imagenet_test.py",
-  "tests/sobolev_tf/model_test.py",
+  "tests/trainers/synthetic_gradients/train_test.py",
   "tests/trainers/teachers/train_test.py",
-  "tests/trainers/distillation/served_test.py",
-  "tests/trainers/synthetic_gradients/learner_test.py",
-  "tests/trainers/synthetic_gradients/replicas_test.py",
   "tests/trainers/regression/train_test.py",
+  "tests/trainers/distillation/train_test.py",
+  "tests/trainers/synthetic_gradients/replicas_test.py",
+  "tests/sobolev_tf/surrogate/fit_test.py",
+  "tests/documentation_test.py",
+  "tests/trainers/parameter_server/learner_test.py",
+  "tests/sobolev_tf/model_test.py",
+  "tests/sobolev_tf/model_learning_test.py",
+  "tests/trainers/distillation/served_test.py",
+  "tests/sobolev_tf/model_projections_test.py",
   "tests/sobolev_tf/networks/resnet_test.py",
-  "tests/benchmarks/decoupled_step_test.py",
-  "tests/trainers/distillation/learner_test.py",
+  "tests/trainers/teachers/report_test.py",
+  "tests/trainers/synthetic_gradients/learner_test.py",
 )
 
 
