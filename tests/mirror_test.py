@@ -50,6 +50,9 @@ EXERCISED_BY = {
   ),
   "sobolev_tf/export/folders.py": "sobolev_tf/export/policy_signatures_test.py",
   "sobolev_tf/labels/faults.py": "sobolev_tf/labels/checks_test.py",
+  "trainers/distillation/export.py": "trainers/distillation/train_test.py",
+  "trainers/regression/export.py": "trainers/export_test.py",
+  "trainers/synthetic_gradients/export.py": "trainers/export_test.py",
   "sobolev_tf/networks/batch_norm.py": "sobolev_tf/networks/cifar10_test.py",
   "sobolev_tf/networks/initialisers.py": "sobolev_tf/networks/atari_test.py",
   "sobolev_tf/networks/synthetic_gradient_modules.py": (
