@@ -148,8 +148,7 @@ class Study:
     if self._method not in SUPERVISION:
       return {}
     critic = self.network.estimators[0]
-    outputs = []
-    with tf.GradientTape(persistent=True) as down:
+    with tf.GradientTape() as down:
       h = self.network.segments[0](x)
       down.watch(h)
       logits = h
@@ -180,9 +179,8 @@ def load():
   return (x[_TEST:], y[_TEST:]), (x[:_TEST], y[:_TEST])
 
 
-def measure(study, candidate, rate, seed, num_steps):
+def measure(study, candidate, rate, seed, num_steps, train, test):
   """Trains one network: a row of label_supervision.csv."""
-  train, test = load()
   study.reset(seed, rate, CANDIDATES[candidate][1])
   rng = np.random.default_rng([seed, 1])
   rows = rng.integers(0, len(train[0]), [num_steps, _BATCH])
@@ -256,7 +254,7 @@ def main(argv=None):
   path = arguments.output / "label_supervision.csv"
   rows = tables.read_csv(path, *_FIELDS) if path.exists() else []
   known = {(r["candidate"], r["learning_rate"], r["seed"]) for r in rows}
-  rate, studies = arguments.learning_rate, {}
+  rate, studies, digits = arguments.learning_rate, {}, load()
   for candidate in arguments.candidates:
     method, _, balance = CANDIDATES[candidate]
     for seed in range(arguments.seeds):
@@ -265,7 +263,9 @@ def main(argv=None):
       if (method, balance) not in studies:
         studies[method, balance] = Study(method, balance)
       study = studies[method, balance]
-      rows.append(measure(study, candidate, rate, seed, arguments.num_steps))
+      rows.append(
+        measure(study, candidate, rate, seed, arguments.num_steps, *digits)
+      )
       tables.write_csv(path, rows)
   table = make_table(tables.read_csv(path, *_FIELDS))
   (arguments.output / "label_supervision.md").write_text(table)

@@ -142,7 +142,7 @@ class SobolevModel(ObjectiveModel):
     )
     guard = EveryOrderHasLabels(metric.name for metric in self._error_metrics)
     arguments["callbacks"] = guard.before(arguments.get("callbacks"))
-    if self.objective.balance:
+    if self.balance:
       arguments["callbacks"] += [
         keras.callbacks.LambdaCallback(
           on_epoch_end=lambda epoch, logs: self.warn_of_conflict()

@@ -98,6 +98,8 @@ EXERCISED_BY = {
   "trainers/regression/config.py": "trainers/regression/train_test.py",
   "trainers/regression/examples.py": "trainers/regression/train_test.py",
   "trainers/regression/figures.py": "trainers/regression/report_test.py",
+  "trainers/regression/surfaces.py": "trainers/regression/report_test.py",
+  "trainers/lifecycle/files.py": "trainers/lifecycle/run_test.py",
   "trainers/regression/learner.py": "trainers/regression/train_test.py",
   "trainers/synthetic_gradients/config.py": (
     "trainers/synthetic_gradients/train_test.py"

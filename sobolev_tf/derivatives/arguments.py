@@ -73,10 +73,7 @@ def as_real(name: str, value: typing.Any) -> tf.Tensor:
       return tensor
   except (TypeError, ValueError):
     pass
-  raise ValueError(
-    f"{name} must be an array of real numbers, but it is of type "
-    f"{type(value).__name__}."
-  )
+  raise _not_real(name, value)
 
 
 def as_numbers(name: str, value: typing.Any) -> np.ndarray:
@@ -87,7 +84,11 @@ def as_numbers(name: str, value: typing.Any) -> np.ndarray:
       return array.astype(np.float64)
   except (TypeError, ValueError):
     pass
-  raise ValueError(
+  raise _not_real(name, value)
+
+
+def _not_real(name, value):
+  return ValueError(
     f"{name} must be an array of real numbers, but it is of type "
     f"{type(value).__name__}."
   )

@@ -136,8 +136,8 @@ class LossCritic(_ClassPredictor):
 
   `match_labels` adds `dm/dy = -log p(h)` against `dL/dy = -log p_h` (SM §4.1),
   which the authors had to leave out of their large experiments: a sum over all
-  classes of numbers without a bound, which drowns the other terms unless its
-  weight is small.
+  classes of numbers without a bound, whose gradient is many times that of the
+  other terms (`benchmarks.label_supervision`).
   """
 
   def __init__(
@@ -161,7 +161,8 @@ class LossCritic(_ClassPredictor):
       match_labels: supervise its gradient w.r.t. the labels.
       loss: "l1" (SM §4.2) or "l2", sums over the components (the paper's
         norms).
-      weights: of the terms of value, gradient and labels (the paper: 1 each).
+      weights: of the terms of value, gradient and labels (the paper: 1 each),
+        numbers or scalar variables.
       balance: whether each term is first made as large, in the mean over the
         batch, as the first one that is supervised, so that weights are shares
         whatever the terms' units (ours).
@@ -223,7 +224,7 @@ class LossCritic(_ClassPredictor):
     for weight, term in terms[1:]:
       if self.balance:
         # A constant: no gradient is to shrink one term by growing another.
-        weight *= tf.stop_gradient(
+        term *= tf.stop_gradient(
           tf.math.divide_no_nan(first, tf.reduce_mean(term))
         )
       total += weight * term

@@ -31,6 +31,7 @@ class GradientBalance(keras.layers.Layer):
   """The state of a balance, which is saved with the model.
 
   Attributes:
+    method: one of `METHODS`.
     weights_now: `[J]`, the weights of the last update, 1 before the first.
     cosines_now: `[J]`, between g_0 and each g_j, at the last update.
   """
@@ -38,7 +39,7 @@ class GradientBalance(keras.layers.Layer):
   def __init__(self, method: str, order: int, **kwargs: typing.Any) -> None:
     """Takes one of `METHODS` and J, the highest order of derivatives."""
     super().__init__(**kwargs)
-    self._method = method
+    self.method = method
     self.weights_now = self._state("weights", order, "ones")
     self.cosines_now = self._state("cosines", order, "zeros")
     self._norms = self._state("norms", order + 1, "zeros")
@@ -75,7 +76,7 @@ class GradientBalance(keras.layers.Layer):
     products = inner_products(gradients)
     norms = tf.sqrt(tf.linalg.diag_part(products))
     averages = _averaged(self._norms.value, norms)
-    if self._method == "balanced":
+    if self.method == "balanced":
       weights = tf.math.divide_no_nan(averages[0], averages[1:])
       shares = tf.concat([tf.ones_like(weights[:1]), weights], axis=0)
     else:

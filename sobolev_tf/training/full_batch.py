@@ -122,9 +122,9 @@ def _check(model, method, updates, updates_per_epoch, batch_size, l2):
       f"method={method!r} needs all examples at every update; leave "
       'batch_size out, or take method="adam".'
     )
-  if model.objective.balance and method != "adam":
+  if model.balance and method != "adam":
     raise ValueError(
-      f"derivative_weights={model.objective.balance!r} changes with every "
+      f"derivative_weights={model.balance.method!r} changes with every "
       f'update, which method={method!r} cannot follow; take method="adam", or '
       "compile with numbers."
     )

@@ -146,14 +146,13 @@ class Adam(Minimiser):
       values = sources(self._loss.variables)
       return last, self._model.combined_gradients(tape, parts, penalty, values)
 
-    balance = self._model.objective.balance
     return make_updates(
       loss,
       self._loss.variables,
       optimizer,
       first,
       count,
-      balanced if balance else None,
+      balanced if self._model.balance else None,
     )
 
   def _rows(self, first, count):

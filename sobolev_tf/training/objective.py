@@ -58,15 +58,12 @@ class Objective:
     num_projections: None compares full derivatives, Eq. (1); P compares P
       random projections of each, Eq. (2).
     seed: integer, of the random directions.
-    balance: None, or how the weights are set from gradients, one of
-      `balance.METHODS`; the weights then are what they are at the moment.
   """
 
   losses: tuple
   weights: tuple
   num_projections: int | None = None
   seed: int = 0
-  balance: str | None = None
 
   @classmethod
   def of(

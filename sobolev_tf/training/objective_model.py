@@ -1,6 +1,5 @@
 """Compiling and training a `ScaledModel` on values and derivatives."""
 
-import dataclasses
 import typing
 
 import keras
@@ -65,7 +64,7 @@ class ObjectiveModel(ScaledModel):
     """The weights of the derivative orders that `compile` was given."""
     if not self.objective:
       return None
-    return self.objective.balance or self.objective.weights
+    return self.balance.method if self.balance else self.objective.weights
 
   @derivative_weights.setter
   def derivative_weights(self, value: typing.Any) -> None:
@@ -112,9 +111,9 @@ class ObjectiveModel(ScaledModel):
         "SobolevModel has no loss_weights; use derivative_weights to weigh "
         "the derivatives against the value."
       )
-    method, balance = None, None
+    balance = None
     if isinstance(derivative_weights, str):
-      method, balance = derivative_weights, self._balance(derivative_weights)
+      balance = self._balance(derivative_weights)
       derivative_weights = balance.readers()
     objective = Objective.of(
       loss,
@@ -124,7 +123,6 @@ class ObjectiveModel(ScaledModel):
       self.num_projections,
       self.seed,
     )
-    objective = dataclasses.replace(objective, balance=method)
     # Keras' "auto" would compile where there is a GPU.
     kwargs["jit_compile"] = kwargs.get("jit_compile", False) is True
     super().compile(optimizer, **kwargs)
@@ -143,8 +141,9 @@ class ObjectiveModel(ScaledModel):
       config.update(
         loss=self.objective.losses[0],
         derivative_losses=list(self.objective.losses[1:]),
-        derivative_weights=self.objective.balance
-        or weight_schedules.serialize_weights(self.objective.weights),
+        derivative_weights=self.balance.method
+        if self.balance
+        else weight_schedules.serialize_weights(self.objective.weights),
       )
     return config
 
@@ -168,7 +167,7 @@ class ObjectiveModel(ScaledModel):
     if self.objective.active_order:
       self.refuse_coupled_examples()
     batch = global_batch(x)
-    is_balanced = self.objective.balance is not None
+    is_balanced = self.balance is not None
     with tf.GradientTape(persistent=is_balanced) as tape:
       losses, comparison = self.objective(
         lambda z: self.evaluate_network(z, True),
@@ -248,12 +247,11 @@ class ObjectiveModel(ScaledModel):
 
   def balance_logs(self) -> dict:
     """Weights and cosines of the last update, where weights are balanced."""
-    is_balanced = self.objective.balance is not None
-    return self.balance.logs() if is_balanced else {}
+    return self.balance.logs() if self.balance else {}
 
   def warn_of_conflict(self) -> None:
     """Says once if value and derivatives oppose each other for long."""
-    if self.objective.balance is not None:
+    if self.balance:
       self.balance.warn_of_conflict()
 
   def _balance(self, method):

@@ -6,7 +6,6 @@ r"""Distils an Atari policy into a smaller network (paper §4.2, Figure 4).
 `trainers.teachers` makes the teacher, `trainers.teachers.record` its recording.
 """
 
-import json
 import os
 
 import numpy as np
@@ -19,7 +18,7 @@ from trainers.distillation.learner import DistillationLearner
 from trainers.distillation.objective import Objective
 from trainers.distillation.outcome import describe, evaluate, finish_student
 from trainers.distillation.search import SETTINGS, apply_choice, read_choice
-from trainers.lifecycle import command_line, loop, run
+from trainers.lifecycle import command_line, files, loop, run
 from trainers.lifecycle.command_line import setting
 from trainers.lifecycle.pool import Pool
 
@@ -143,10 +142,9 @@ def _claim_teacher(this_run, sha256):
   """Records which teacher the student has, or compares it with the record."""
   path = os.path.join(this_run.workdir, "teacher.json")
   if not os.path.exists(path):
-    with open(path, "w", encoding="utf-8") as file:
-      json.dump({"sha256": sha256}, file)
+    files.replace(path, files.as_json({"sha256": sha256}))
     return
-  if run.read_json(path).get("sha256") != sha256:
+  if files.read_json(path).get("sha256") != sha256:
     raise command_line.CommandError(
       f"--workdir {this_run.workdir} holds a student of another teacher; use "
       "the same --teachers to resume it, or another --workdir."

@@ -23,6 +23,7 @@ import errno
 import glob
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
@@ -35,7 +36,7 @@ import time
 
 import tensorflow as tf
 
-from trainers.lifecycle import checkpoints, claims, sharing, sums
+from trainers.lifecycle import checkpoints, claims, files, sharing, sums
 from trainers.lifecycle.command_line import CommandError, full_disk
 from trainers.lifecycle.events import Events
 from trainers.lifecycle.progress import Progress
@@ -184,12 +185,13 @@ class Run:
     self._events.result(result)
     self.result = result
     networks = glob.glob("*.npz", root_dir=self.workdir)
+    content = files.as_json(result)
     sums.write(
       self.workdir,
       [*networks, *filter(self._has, ("config.json", "metrics.csv"))],
-      **{"finished.json": _as_json(result)},
+      **{"finished.json": content},
     )
-    _write_json(os.path.join(self.workdir, "finished.json"), result)
+    files.replace(os.path.join(self.workdir, "finished.json"), content)
 
   def say(self, sentence):
     """Prints a line that names the run."""
@@ -247,12 +249,11 @@ class Run:
     return [row for row in rows if int(row["step"]) <= step]
 
   def _write_metrics(self, rows):
-    partial = self._metrics_path + ".partial"
-    with open(partial, "w", encoding="utf-8", newline="") as file:
-      writer = csv.DictWriter(file, self._columns, lineterminator="\n")
-      writer.writeheader()
-      writer.writerows(rows)
-    os.replace(partial, self._metrics_path)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, self._columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    files.replace(self._metrics_path, text.getvalue().encode())
 
   def _on_signal(self, number, frame):
     del frame
@@ -343,7 +344,7 @@ def _agree(workdir, config):
   """Writes the settings into a new folder, or compares them with an old one."""
   path = os.path.join(workdir, "config.json")
   wanted = json.loads(json.dumps(dataclasses.asdict(config)))
-  found = read_json(path)
+  found = files.read_json(path)
   if found is None:
     pattern = os.path.join(glob.escape(workdir), "*", "**", "config.json")
     if glob.glob(pattern, recursive=True):
@@ -353,8 +354,10 @@ def _agree(workdir, config):
       )
     with open(os.path.join(workdir, "command.txt"), "w") as file:
       file.write(shlex.join(["python", *sys.orig_argv[1:]]) + "\n")
-    _write_json(os.path.join(workdir, "environment.json"), _environment())
-    _write_json(path, wanted)
+    files.replace(
+      os.path.join(workdir, "environment.json"), files.as_json(_environment())
+    )
+    files.replace(path, files.as_json(wanted))
     return
   # A setting that is newer than the run had its default.
   defaults = {
@@ -413,7 +416,7 @@ def _read_result(workdir):
   Raises:
     CommandError: a file has changed since the run was finished.
   """
-  result = read_json(os.path.join(workdir, "finished.json"))
+  result = files.read_json(os.path.join(workdir, "finished.json"))
   change = None if result is None else sums.find_change(workdir)
   if change:
     raise CommandError(
@@ -421,37 +424,3 @@ def _read_result(workdir):
       "train anew in another --workdir."
     )
   return result
-
-
-def read_json(path):
-  """The object in a file of a run; None if there is no such file.
-
-  Raises:
-    CommandError: it holds something else.
-  """
-  if not os.path.exists(path):
-    return None
-  try:
-    with open(path, encoding="utf-8") as file:
-      content = json.load(file)
-    if not isinstance(content, dict):
-      raise ValueError("it holds no object")
-    return content
-  except (OSError, ValueError, RecursionError) as error:
-    reason = str(error).splitlines()[0]
-    raise CommandError(
-      f"{path} cannot be read ({reason}); restore it, or use another --workdir."
-    ) from error
-
-
-def _as_json(content):
-  return f"{json.dumps(content, indent=2)}\n".encode()
-
-
-def _write_json(path, content):
-  partial = path + ".partial"
-  with open(partial, "wb") as file:
-    file.write(_as_json(content))
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(partial, path)

@@ -8,6 +8,8 @@ from before they were kept are taken as they are.
 import hashlib
 import os
 
+from trainers.lifecycle import files
+
 FILE = "SHA256SUMS"
 
 
@@ -23,12 +25,8 @@ def write(folder, names, **coming):
   digests = {name: _digest(os.path.join(folder, name)) for name in names}
   for name, content in coming.items():
     digests[name] = hashlib.sha256(content).hexdigest()
-  partial = os.path.join(folder, f"{FILE}.partial")
-  with open(partial, "w", encoding="utf-8") as file:
-    file.writelines(f"{digests[name]}  {name}\n" for name in sorted(digests))
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(partial, os.path.join(folder, FILE))
+  lines = "".join(f"{digests[name]}  {name}\n" for name in sorted(digests))
+  files.replace(os.path.join(folder, FILE), lines.encode())
 
 
 def find_change(folder):

@@ -110,14 +110,14 @@ class Workers:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
       signal.signal(number, self._on_signal)
     running = [self._start() for _ in range(self._count)]
-    codes = [0]
+    codes, told = [0], set()
     while running:
       time.sleep(_POLL)
       self._news.tell()
       for process in list(running):
         code = process.poll()
-        if self._signal and code is None and not getattr(process, "told", 0):
-          process.told = True
+        if self._signal and code is None and process not in told:
+          told.add(process)
           process.send_signal(signal.SIGTERM)
         if code is not None:
           running.remove(process)

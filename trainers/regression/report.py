@@ -31,7 +31,7 @@ from trainers.lifecycle.statistics import (
   tally,
   verdicts,
 )
-from trainers.regression import figures
+from trainers.regression import figures, surfaces
 from trainers.regression import train as regression
 from trainers.regression.learner import METHODS
 
@@ -108,13 +108,13 @@ def _write_surfaces(output, runs):
   Returns:
     A sentence for each run whose networks cannot be read.
   """
-  surfaces, damages = {}, []
+  models_of, damages = {}, []
   for run in runs:
     name, size = run.config.function, run.config.num_train
     sizes = {r.config.num_train for r in runs if r.config.function == name}
     if size not in sorted(sizes)[:2]:
       continue
-    grid = figures.Grid.over(benchmark_functions.get_function(name))
+    grid = surfaces.Grid.over(benchmark_functions.get_function(name))
     try:
       with regression.load_networks(run.folder, run.config) as networks:
         values, gradients = regression.predict(*networks, grid.points)
@@ -126,13 +126,13 @@ def _write_surfaces(output, runs):
       )
       continue
     title, seed = f"{run.config.method}, {size} points", run.config.seed[0]
-    surfaces.setdefault(name, {})[title] = np.c_[
+    models_of.setdefault(name, {})[title] = np.c_[
       values[0], gradients[0, :, 0]
     ].astype(np.float32)
-    surfaces[name][title + _TRAINED_ON] = benchmark_functions.sample_points(
+    models_of[name][title + _TRAINED_ON] = benchmark_functions.sample_points(
       benchmark_functions.get_function(name), size, [seed, 0]
     ).astype(np.float32)
-  for name, models in surfaces.items():
+  for name, models in models_of.items():
     np.savez_compressed(os.path.join(output, _surface_file(name)), **models)
   return damages
 
@@ -303,8 +303,8 @@ def _read_surfaces(path):
 def _draw(name, path):
   """Draws a function beside its models."""
   function = benchmark_functions.get_function(name)
-  grid = figures.Grid.over(function)
-  columns = [figures.true_column(function, grid)]
+  grid = surfaces.Grid.over(function)
+  columns = [surfaces.true_column(function, grid)]
   models = _read_surfaces(path)
   titles = [title for title in models if not title.endswith(_TRAINED_ON)]
   for title in titles:
@@ -315,14 +315,14 @@ def _draw(name, path):
       )
     method, size = title.split(", ")
     columns.append(
-      figures.Column(
+      surfaces.Column(
         f"{style_of(method).name}, {size}",
         surface[:, :1],
         surface[:, np.newaxis, 1:],
         models[title + _TRAINED_ON],
       )
     )
-  figures.save_comparison(path.replace(".npz", ".png"), grid, columns)
+  surfaces.save_comparison(path.replace(".npz", ".png"), grid, columns)
 
 
 REPORT = Report(

@@ -17,7 +17,7 @@ from data import benchmark_functions
 from trainers.lifecycle import command_line, loop, run
 from trainers.lifecycle.command_line import setting
 from trainers.lifecycle.pool import Pool
-from trainers.regression import figures, rates
+from trainers.regression import rates, surfaces
 from trainers.regression.config import PRESETS, Config, columns
 from trainers.regression.examples import (
   ExampleScaling,
@@ -183,17 +183,17 @@ def _show_surface(this_run, learner, scaling):
   """Puts the first seed's surface beside the function into TensorBoard."""
   config = this_run.config
   function = benchmark_functions.get_function(config.function)
-  grid = figures.Grid.over(function)
+  grid = surfaces.Grid.over(function)
   values, gradients = predict(learner, scaling, grid.points)
   title = f"{config.method}, {config.num_train} points, seed {config.seed[0]}"
   points = benchmark_functions.sample_points(
     function, config.num_train, [config.seed[0], 0]
   )
-  picture = figures.draw_comparison(
+  picture = surfaces.draw_comparison(
     grid,
     [
-      figures.true_column(function, grid),
-      figures.Column(title, values[0], gradients[0], points),
+      surfaces.true_column(function, grid),
+      surfaces.Column(title, values[0], gradients[0], points),
     ],
   )
   this_run.log_image("surface", picture, config.num_steps)

@@ -74,7 +74,7 @@ def test_figures_are_handed_the_numbers_of_each_run(
     drawn[pathlib.Path(path).name] = arrays
 
   monkeypatch.setattr(report.figures, "save_figure2", keep)
-  monkeypatch.setattr(report.figures, "save_comparison", keep)
+  monkeypatch.setattr(report.surfaces, "save_comparison", keep)
   report.REPORT.write(workdir, tmp_path)
   errors, claims = drawn["figure2.png"]
   assert set(claims) == {("booth", 20), ("booth", 100)}
@@ -108,7 +108,7 @@ def test_figures_are_handed_the_numbers_of_each_run(
 
 def test_bukins_surface_has_a_row_on_the_valley():
   function = benchmark_functions.get_function("bukin")
-  grid = report.figures.Grid.over(function)
+  grid = report.surfaces.Grid.over(function)
   x, y = grid.axes
   np.testing.assert_allclose(y[28], 0.01 * x[28] ** 2)
   assert (np.diff(y, axis=0) > 0).all()
@@ -120,15 +120,15 @@ def test_bukins_surface_has_a_row_on_the_valley():
 
 def test_arrows_are_close_enough_for_ackleys_waves_and_on_their_scale():
   function = benchmark_functions.get_function("ackley")
-  grid = report.figures.Grid.over(function)
+  grid = report.surfaces.Grid.over(function)
   steps = np.diff(np.unique(grid.feet[:, 0]))
   assert steps.max() < 0.5  # half a period
-  columns = [report.figures.true_column(function, grid)] * 2
-  image = report.figures.draw_comparison(grid, columns)
+  columns = [report.surfaces.true_column(function, grid)] * 2
+  image = report.surfaces.draw_comparison(grid, columns)
   assert image.dtype == np.uint8 and image.shape[2] == 3
   orange = (image == [0xD5, 0x5E, 0x00]).all(-1).mean()
   twice = columns[1]._replace(values=2 * columns[1].values)
-  image = report.figures.draw_comparison(grid, [columns[0], twice])
+  image = report.surfaces.draw_comparison(grid, [columns[0], twice])
   # What is above the function's range is shown as such.
   assert (image == [0xD5, 0x5E, 0x00]).all(-1).mean() > orange + 0.02
 
