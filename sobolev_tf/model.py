@@ -11,7 +11,7 @@ from sobolev_tf.derivatives.arguments import check_whole
 from sobolev_tf.labels import incoming
 from sobolev_tf.training import full_batch
 from sobolev_tf.training.column_moments import warn_of_rounding
-from sobolev_tf.training.known_metrics import EveryOrderHasLabels
+from sobolev_tf.training.known_metrics import EveryOrderHasLabels, put_first
 from sobolev_tf.training.objective_model import ObjectiveModel
 
 
@@ -140,14 +140,14 @@ class SobolevModel(ObjectiveModel):
     self.prepare(
       arguments["x"], arguments["y"], arguments.get("steps_per_epoch")
     )
-    guard = EveryOrderHasLabels(metric.name for metric in self._error_metrics)
-    arguments["callbacks"] = guard.before(arguments.get("callbacks"))
+    callbacks = arguments.get("callbacks")
     if self.balance:
-      arguments["callbacks"] += [
-        keras.callbacks.LambdaCallback(
-          on_epoch_end=lambda epoch, logs: self.warn_of_conflict()
-        )
-      ]
+      told = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: self.warn_of_conflict()
+      )
+      callbacks = put_first(told, callbacks)
+    names = (metric.name for metric in self._error_metrics)
+    arguments["callbacks"] = put_first(EveryOrderHasLabels(names), callbacks)
     return super().fit(**self._for_keras(arguments))
 
   def fit_full_batch(

@@ -20,6 +20,21 @@ class KnownMeanSquaredError(keras.metrics.MeanSquaredError):
     return tf.where(known, result, tf.cast(float("nan"), result.dtype))
 
 
+def put_first(
+  callback: keras.callbacks.Callback, callbacks: typing.Any
+) -> typing.Any:
+  """The callbacks of `fit` with one more before them, and so before any saves.
+
+  Args:
+    callback: the one.
+    callbacks: None, a callback, a list of them or a `CallbackList`.
+  """
+  if isinstance(callbacks, keras.callbacks.CallbackList):
+    callbacks.callbacks.insert(0, callback)
+    return callbacks
+  return [callback, *keras.tree.flatten(callbacks or [])]
+
+
 class EveryOrderHasLabels(keras.callbacks.Callback):
   """Ends the first epoch with an error if no label of an order was known."""
 
@@ -32,13 +47,6 @@ class EveryOrderHasLabels(keras.callbacks.Callback):
     super().__init__()
     self._names = set(names)
     self._is_done = False
-
-  def before(self, callbacks: typing.Any) -> typing.Any:
-    """The callbacks of `fit` with this one first, before any that saves."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-      callbacks.callbacks.insert(0, self)
-      return callbacks
-    return [self, *keras.tree.flatten(callbacks or [])]
 
   def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
     """Looks at the errors of the first epoch."""

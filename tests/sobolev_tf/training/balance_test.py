@@ -212,6 +212,19 @@ def test_opposed_gradients_are_told_once():
   state.warn_of_conflict()
 
 
+def test_conflicts_are_looked_for_beside_a_callback_list(monkeypatch):
+  asked = []
+
+  def ask(balance):
+    asked.append(balance)
+
+  monkeypatch.setattr(GradientBalance, "warn_of_conflict", ask)
+  model = _model(run_eagerly=True)
+  callbacks = keras.callbacks.CallbackList(add_history=True, model=model)
+  model.fit(*_data(), batch_size=12, callbacks=callbacks, verbose=0)
+  assert asked == [model.balance]
+
+
 def test_what_cannot_be_balanced_is_refused():
   with pytest.raises(ValueError, match="'balanced', 'conflict_free', but it"):
     _model("automatic")

@@ -7,6 +7,7 @@ import pytest
 from sobolev_tf.training.known_metrics import (
   EveryOrderHasLabels,
   KnownMeanSquaredError,
+  put_first,
 )
 
 
@@ -42,12 +43,11 @@ def test_an_epoch_without_one_label_of_an_order_ends_with_an_error(
   guard.on_epoch_end(1, logs)  # Later ones are left alone.
 
 
-def test_the_guard_comes_before_what_saves():
-  save = keras.callbacks.TerminateOnNaN()
+def test_a_callback_is_put_before_what_saves():
+  save, first = keras.callbacks.TerminateOnNaN(), EveryOrderHasLabels([])
   for given in (save, [save], [[save]]):
-    first, second = EveryOrderHasLabels([]).before(given)
-    assert isinstance(first, EveryOrderHasLabels) and second is save
-  assert len(EveryOrderHasLabels([]).before(None)) == 1
+    assert put_first(first, given) == [first, save]
+  assert put_first(first, None) == [first]
   given = keras.callbacks.CallbackList([save])
-  assert EveryOrderHasLabels([]).before(given) is given
-  assert isinstance(given.callbacks[0], EveryOrderHasLabels)
+  assert put_first(first, given) is given
+  assert given.callbacks == [first, save]
