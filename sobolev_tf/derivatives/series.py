@@ -153,7 +153,7 @@ def product_term(
       continue
     pair = a[j], b[k - j]
     if multiply is tf.multiply:
-      pair = _of_one_rank(*pair)
+      pair = of_one_rank(*pair)
     term = scaled(multiply(*pair), weights(j) if weights else 1)
     # Of a factor's own highest coefficient only the sum is there.
     (edges if j in (0, k) else inner).append(term)
@@ -163,7 +163,7 @@ def product_term(
   return total([*edges, inner])
 
 
-def _of_one_rank(a, b):
+def of_one_rank(a: tf.Tensor, b: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   """Gives a primal the axis P where P is 1.
 
   Both then have one shape, and their gradients need no sum over that axis.

@@ -15,6 +15,7 @@ from sobolev_tf.derivatives.series import (
   aligned,
   as_series,
   first_series,
+  of_one_rank,
   product,
   product_term,
   scaled,
@@ -93,7 +94,70 @@ def solve(x: Series, primal: tf.Tensor, slope_terms: typing.Callable) -> Series:
   for k in range(1, x.order + 1):
     slope.append(slope_terms(y, slope))
     y.append(_integral_term(x, slope, k))
-  return Series(tuple(y), x.collapsed)
+  return _finished(x, y, lambda: [*slope, slope_terms(y, slope)])
+
+
+def _finished(x, y, slope):
+  """The `Series` y of f(x); `slope` gives the coefficients of f'(x)."""
+  if not _gains_by_correlation(x):
+    return Series(tuple(y), x.collapsed)
+  return _correlated(x, y, slope())
+
+
+def _gains_by_correlation(x):
+  """Whether `_correlated` takes fewer products than tapes, all of one shape."""
+  known = [term for term in x.coefficients[1:] if term is not None]
+  shape = x.primal.shape
+  return (
+    len(x.coefficients) > 2
+    and not x.collapsed
+    and x.coefficients[1] is not None
+    and shape.is_fully_defined()
+    and all(term.shape[1:] == shape for term in known)
+  )
+
+
+def _correlated(x, y, slope):
+  """The series y of f(x), whose gradient takes the fewest products.
+
+  Since y(t) = f(x(t)), `dy_k / dx_j = s_(k-j)` with the series s of f'(x(t)),
+  so that `dL/dx_j = sum_(k>=j) dL/dy_k s_(k-j)`: one product for each pair of
+  coefficients, where tapes go back through all of the recurrences.
+
+  Args:
+    x: `Series` of order K whose terms have its shape.
+    y: coefficients 0 to K, none of them zero.
+    slope: those of s.
+
+  Returns:
+    `Series` of y.
+  """
+  known = [j for j, term in enumerate(x.coefficients) if term is not None]
+
+  @tf.custom_gradient
+  def attach(*terms):
+    del terms  # y is made of them; their gradient is what follows
+
+    def differentiate(*sent):
+      return [_correlation(sent, slope, j) for j in known]
+
+    return tuple(y), differentiate
+
+  return Series(attach(*(x.coefficients[j] for j in known)))
+
+
+def _correlation(sent, slope, j):
+  """`sum_(k>=j) sent_k slope_(k-j)`, also over the directions if j is 0."""
+  terms = [
+    tf.multiply(*of_one_rank(sent[k], slope[k - j]))
+    for k in range(max(j, 1), len(sent))
+    if slope[k - j] is not None
+  ]
+  summed = tf.add_n(terms)
+  if j:
+    return summed
+  along = summed[0] if summed.shape[0] == 1 else tf.reduce_sum(summed, axis=0)
+  return sent[0] * slope[0] + along
 
 
 def _solve_for_sum(x, primal, slope_terms):
@@ -150,7 +214,8 @@ def sigmoid(x: Series, primal: tf.Tensor | None = None) -> Series:
 def softplus(x: Series, primal: tf.Tensor | None = None) -> Series:
   """log(1 + exp(x)): `y' = sigmoid(x) x'`."""
   primal = tf.nn.softplus(x.primal) if primal is None else primal
-  return integrate(x, sigmoid(x.truncate()), primal)
+  y = integrate(x, sigmoid(x.truncate()), primal)
+  return _finished(x, y.coefficients, lambda: sigmoid(x).coefficients)
 
 
 def sine_and_cosine(x: Series) -> tuple[Series, Series]:
@@ -160,7 +225,8 @@ def sine_and_cosine(x: Series) -> tuple[Series, Series]:
     s_k, c_k = _integral_term(x, c, k), _integral_term(x, s, k)
     s.append(s_k)
     c.append(_negative(c_k))
-  return Series(tuple(s), x.collapsed), Series(tuple(c), x.collapsed)
+  sine = _finished(x, s, lambda: c)
+  return sine, _finished(x, c, lambda: [_negative(term) for term in s])
 
 
 def bell(x: Series, factor: float) -> Series:

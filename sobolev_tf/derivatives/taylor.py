@@ -26,6 +26,7 @@ from sobolev_tf.derivatives.moments import twice_differentiable
 from sobolev_tf.derivatives.programs import Program, execute
 from sobolev_tf.derivatives.series import Series, spread
 from sobolev_tf.derivatives.taylor_rules import RULES
+from sobolev_tf.derivatives.taylor_rules.registry import filled
 
 
 class Explanation(typing.NamedTuple):
@@ -193,7 +194,8 @@ def push(
   Args:
     f: callable of one tensor that returns a tensor or a sequence of them.
     x: `[B, *in]`.
-    seeds: the directions, `[P, B, *in]`.
+    seeds: the directions, `[P, B, *in]`, or `[P, 1, *in]` if every example has
+      the same.
     order: K.
     collapsed: whether to sum the highest term over the directions.
     strict: whether to refuse operations without a rule.
@@ -217,7 +219,7 @@ def push(
   def apply(op, inputs):
     if not any(isinstance(value, Series) for value in inputs):
       return execute(op, inputs)
-    return _apply_rule(op, inputs, strict, log)
+    return _apply_rule(op, filled(op, inputs), strict, log)
 
   return program.run(start, apply)
 
@@ -236,15 +238,14 @@ def derivative_term(
 
 
 def basis(x: typing.Any) -> tf.Tensor:
-  """The directions of all inputs, one by one: `[D, B, *in]`."""
+  """The directions of all inputs, for any example: `[D, 1, *in]`."""
   inputs = x.shape[1:]
   if not inputs.is_fully_defined():
     raise ValueError(
       f"the shape of one x must be known, but x has shape {x.shape}."
     )
   count = inputs.num_elements()
-  unit = tf.reshape(tf.eye(count, dtype=x.dtype), [count, 1, *inputs])
-  return unit + tf.zeros_like(x)
+  return tf.reshape(tf.eye(count, dtype=x.dtype), [count, 1, *inputs])
 
 
 def _check_arguments(x, direction, order):

@@ -6,9 +6,15 @@ import tensorflow as tf
 
 from sobolev_tf.derivatives.inputs import with_shape
 from sobolev_tf.derivatives.programs import execute
-from sobolev_tf.derivatives.series import Series, primal_of
+from sobolev_tf.derivatives.series import Series, primal_of, spread
 
 RULES = {}
+
+# Elementwise, so that terms `[P, 1, ...]`, the same for every example, stay so.
+_ELEMENTWISE = frozenset(
+  "Add AddV2 BiasAdd Cast Exp Identity LeakyRelu Mul Neg Relu Sigmoid Softplus "
+  "Square Sub Tanh".split()
+)
 
 
 def rule(*types) -> typing.Callable:
@@ -78,6 +84,28 @@ def zeros_for(primal: tf.Tensor, count: int | tf.Tensor) -> tf.Tensor:
   """Zero terms `[P, *primal's shape]`."""
   shape = tf.concat([[count], tf.shape(primal)], axis=0)
   return tf.zeros(shape, primal.dtype)
+
+
+def filled(op: tf.Operation, inputs: typing.Sequence) -> list:
+  """The inputs as most rules want them: terms `[P, B, ...]`, not `[P, 1, ...]`.
+
+  The directions of all inputs are the same for every example. What does not
+  mix examples keeps them so, which makes a first layer as cheap as for one.
+  """
+  if op.type in _ELEMENTWISE:
+    return list(inputs)
+  if op.type == "MatMul" and not op.get_attr("transpose_a"):
+    if not isinstance(inputs[1], Series):
+      return list(inputs)
+  return [_filled(v) if isinstance(v, Series) else v for v in inputs]
+
+
+def _filled(value):
+  def fill(term):
+    same = term.shape[1:2] == [1] and value.primal.shape[:1] != [1]
+    return spread(term, value.primal) if same else term
+
+  return value.map(fill, value.primal)
 
 
 def as_mask(condition: tf.Tensor, like: tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,7 @@ import pytest
 import sonnet as snt
 import tensorflow as tf
 
+from sobolev_tf.derivatives import series_functions
 from sobolev_tf.derivatives.finite_differences import finite_differences
 from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.derivatives.taylor import divergence, jet, laplacian
@@ -250,6 +251,44 @@ def test_parameter_gradients_through_jets_are_right(compiled):
   np.testing.assert_allclose(
     gradient, numeric.derivative[0], rtol=1e-5, atol=1e-7
   )
+
+
+def test_gradients_through_jets_are_those_of_tapes_twice_over(monkeypatch):
+  # Where shapes are known they come back by a formula of their own.
+  x, v = _points((2, 2)), _points((2, 2, 2), 1)
+
+  def f(z):
+    h = [tf.tanh(z), tf.sigmoid(z), tf.nn.softplus(z), tf.exp(z), tf.sin(z)]
+    return tf.cos(tf.add_n(h) * z)
+
+  def gradients():
+    with tf.GradientTape() as outer:
+      outer.watch((x, v))
+      with tf.GradientTape() as inner:
+        inner.watch((x, v))
+        terms = jet(f, x, v, 3)
+        loss = tf.add_n([tf.reduce_sum(tf.sin(term)) for term in terms])
+      first = inner.gradient(loss, (x, v))
+      norm = tf.reduce_sum(first[0] ** 2) + tf.reduce_sum(first[1] ** 2)
+    return *first, *outer.gradient(norm, (x, v))
+
+  by_formula = gradients()
+  monkeypatch.setattr(
+    series_functions, "_gains_by_correlation", lambda _: False
+  )
+  _close(by_formula, gradients())
+
+
+def test_a_first_layer_costs_a_laplacian_no_more_than_one_example():
+  w, back = _points((3, 5)), _points((5, 3))
+  traced = tf.function(lambda z: laplacian(lambda y: tf.tanh(y @ w) @ back, z))
+  graph = traced.get_concrete_function(_points((7, 3))).graph
+  rows = [
+    op.outputs[0].shape[0]
+    for op in graph.get_operations()
+    if op.type == "MatMul"
+  ]
+  assert sorted(rows) == [3, 7, 7, 7, 7 * 3], rows
 
 
 def test_variables_are_watched_by_an_active_tape():
