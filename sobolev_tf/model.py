@@ -302,6 +302,7 @@ class SobolevModel(ObjectiveModel):
     signature = inspect.signature(getattr(super(), method))
     arguments = signature.bind(*args, **kwargs).arguments
     arguments.update(arguments.pop("kwargs", {}))
+    incoming.check_counts(arguments)
     incoming.check_sample_weight(arguments)
     return arguments
 
@@ -322,7 +323,7 @@ class SobolevModel(ObjectiveModel):
     return arguments
 
   def _check_arrays(self, x, labels):
-    incoming.refuse_unknown_inputs(x)
+    incoming.refuse_unknown_inputs(x, self.compute_dtype)
     incoming.check_labels(
       labels, self.compute_dtype, self.objective.active_order
     )

@@ -17,9 +17,10 @@ def new_folder(folder: str | os.PathLike) -> Iterator[str]:
     Path of the folder to write into.
 
   Raises:
-    ValueError: the folder holds something already or cannot be written.
+    ValueError: the folder holds something already, cannot be written, or is
+      none.
   """
-  folder = os.path.normpath(os.fspath(folder))
+  folder = _as_path(folder)
   partial = folder + ".partial"
   try:
     if os.path.lexists(folder) and (
@@ -36,3 +37,16 @@ def new_folder(folder: str | os.PathLike) -> Iterator[str]:
     raise ValueError(
       f"{folder} cannot be written ({error.strerror}); name another folder."
     ) from error
+
+
+def _as_path(folder):
+  """The path as text, if files can have such a name."""
+  is_path = isinstance(folder, str | bytes | os.PathLike)
+  path = os.fsdecode(folder) if is_path else ""
+  # TensorFlow writes UTF-8, and no name holds NUL.
+  if "\0" in path or not path or path != path.encode(errors="replace").decode():
+    raise ValueError(
+      f"the folder to write must be a path, which no NUL or other byte than "
+      f"those of UTF-8 can be in, but it is {folder!r}; name another folder."
+    )
+  return os.path.normpath(path)

@@ -17,7 +17,7 @@ def save_policy(path: str, network: snt.Module, card: dict) -> None:
     path: ends in .npz.
     network: a `TeacherNetwork` or a `StudentNetwork`.
     card: dict with `game` and `action_names`, and whatever else JSON can hold;
-      `kind` and `sha256` are added.
+      `kind` and the digests are added.
 
   Raises:
     ValueError: a weight is not finite, or the card does not fit the network.

@@ -1,8 +1,8 @@
 """A network's weights as a plain .npz with a card beside it.
 
     breakout.npz    one float16 array per variable, named LAYER/VARIABLE
-    breakout.json   the card: what the network is, where it came from, and the
-                    sha256 of the .npz
+    breakout.json   the card: what the network is, where it came from, the
+                    sha256 of the .npz and that of the card's own content
 
 Half precision halves the file; a network loaded from one is what the card
 describes only if it was rounded the same way, see `round_weights`. Nothing
@@ -19,6 +19,7 @@ import tensorflow as tf
 from sobolev_tf.export import archives
 
 _DTYPE = np.float16
+_SEAL = "card_sha256"
 _MOST_OF_A_CARD = 1_000_000  # bytes; ours have about two thousand
 
 
@@ -75,7 +76,7 @@ def save_weights(path: str, network: tf.Module, card: dict) -> None:
   Args:
     path: ends in .npz; the card is written beside it.
     network: `snt.Module` with float32 variables.
-    card: dict that JSON can hold; `sha256` is added.
+    card: dict that JSON can hold; `sha256` and `card_sha256` are added.
 
   Raises:
     ValueError: the path does not end in .npz, or a weight is not finite in
@@ -93,18 +94,30 @@ def save_weights(path: str, network: tf.Module, card: dict) -> None:
   digest = _digest(partial)
   card_partial = card_path(path) + ".partial"
   with open(card_partial, "w", encoding="utf-8") as file:
-    json.dump({**card, "sha256": digest}, file, indent=2, ensure_ascii=False)
+    sealed = seal({**card, "sha256": digest})
+    json.dump(sealed, file, indent=2, ensure_ascii=False)
     file.write("\n")
   os.replace(partial, path)
   os.replace(card_partial, card_path(path))
+
+
+def seal(card: dict) -> dict:
+  """The card with the sha256 of its own content as `card_sha256`.
+
+  The content is JSON with sorted keys and no blanks, so that a card may be
+  laid out anew but not say anything else.
+  """
+  content = {name: card[name] for name in card if name != _SEAL}
+  text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+  return {**content, _SEAL: hashlib.sha256(text.encode()).hexdigest()}
 
 
 def load_card(path: str) -> dict:
   """Reads the card that belongs to the weights in `path`.
 
   Raises:
-    ValueError: a file is missing, or the card is too large or not a JSON
-      object.
+    ValueError: a file is missing, or the card is too large, not a JSON object,
+      or another one than was written.
   """
   for needed in (path, card_path(path)):
     if not os.path.isfile(needed):
@@ -121,12 +134,18 @@ def load_card(path: str) -> dict:
   try:
     with open(card_path(path), encoding="utf-8") as file:
       card = json.load(file)
+    is_as_written = isinstance(card, dict) and card == seal(card)
   except (ValueError, RecursionError) as error:
     raise ValueError(
       f"{card_path(path)} is not valid JSON ({error}); restore it."
     ) from error
   if not isinstance(card, dict):
     raise ValueError(f"{card_path(path)} is no JSON object; restore it.")
+  if not is_as_written:
+    raise ValueError(
+      f"{card_path(path)} is not as it was written (its {_SEAL} differs); "
+      "restore it."
+    )
   return card
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sobolev_tf.derivatives.arguments import check_real, check_whole
 from sobolev_tf.labels.kinds import KINDS
 from sobolev_tf.labels.matching import (
   orders_of,
@@ -18,6 +19,16 @@ from sobolev_tf.labels.matching import (
 )
 
 _ROWS_AT_ONCE = 8192
+# What Keras counts with, and the least of each; no epoch is a rehearsal.
+_COUNTS = {
+  "epochs": 0,
+  "initial_epoch": 0,
+  "batch_size": 1,
+  "validation_batch_size": 1,
+  "steps_per_epoch": 1,
+  "validation_steps": 1,
+  "steps": 1,
+}
 # Beyond this ratio of root mean squares one order drowns the other.
 _LARGEST_RATIO = 1e3
 
@@ -83,12 +94,18 @@ def _takes(input_shape, shape):
   return axis_left_out or shape.is_compatible_with(wanted)
 
 
-def refuse_unknown_inputs(x: typing.Any) -> None:
-  """Refuses x `[N, *in]` with NaN or infinity.
+def refuse_unknown_inputs(x: typing.Any, dtype: str = "float64") -> None:
+  """Refuses x `[N, *in]` with NaN, infinity or more than a dtype can hold.
+
+  Args:
+    x: array of real numbers.
+    dtype: in which the network computes.
 
   Raises:
-    ValueError: there is one.
+    ValueError: there is such a number.
   """
+  low, high = known_range(x)
+  size = max(abs(low), abs(high))
   for start in range(0, len(x), _ROWS_AT_ONCE):
     rows = np.asarray(x[start : start + _ROWS_AT_ONCE])
     if rows.dtype.kind == "f" and not np.isfinite(rows).all():
@@ -97,6 +114,10 @@ def refuse_unknown_inputs(x: typing.Any) -> None:
         f"x holds NaN or infinity, first in row {start + np.argmax(wrong)}; "
         "only labels may be NaN, which means unknown."
       )
+  if low <= high and size > float(np.finfo(dtype).max):
+    raise ValueError(
+      f"x reaches {size:.3g}, which is beyond {dtype}; change its units."
+    )
 
 
 def check_labels(labels: dict, dtype: str, active_order: int) -> None:
@@ -198,13 +219,30 @@ def check_sample_weight(arguments: dict) -> None:
       has more parts than `(x, y, sample_weight)`.
   """
   held_out = arguments.get("validation_data")
-  _refuse_weights(arguments.get("sample_weight"))
+  _refuse_weights(arguments.get("sample_weight"), arguments.get("x"))
   if isinstance(held_out, (tuple, list)):
     _refuse_parts(held_out, "validation_data")
   for data in (arguments.get("x"), held_out):
     if isinstance(data, tf.data.Dataset):
       if isinstance(data.element_spec, tuple):
         _refuse_parts(data.element_spec, "the data set")
+
+
+def check_counts(arguments: dict) -> None:
+  """Refuses numbers of which Keras makes something else, or nothing.
+
+  Args:
+    arguments: dict of what `fit` or `evaluate` was given, by name.
+
+  Raises:
+    ValueError: one of epochs, steps and batch sizes is no count, or
+      `validation_split` no share.
+  """
+  for name, least in _COUNTS.items():
+    if arguments.get(name) is not None:
+      check_whole(name, arguments[name], least)
+  if arguments.get("validation_split"):
+    check_real("validation_split", arguments["validation_split"], 0, below=1)
 
 
 def _refuse_parts(parts, where):
@@ -217,7 +255,8 @@ def _refuse_parts(parts, where):
       f"{where} holds {len(parts)} arrays side by side, of which the third "
       "would be sample weights [N]; give all labels as one tuple: (x, (y, dy))."
     )
-  _refuse_weights((*parts, None, None)[2])
+  is_array = hasattr(parts[0], "__array__")
+  _refuse_weights((*parts, None, None)[2], parts[0] if is_array else None)
 
 
 def _is_derivative(weight, even_one=False):
@@ -228,7 +267,7 @@ def _is_derivative(weight, even_one=False):
   return even_one or shape[1:] != [1]
 
 
-def _refuse_weights(weight):
+def _refuse_weights(weight, x):
   if isinstance(weight, (list, tuple, dict)):
     raise ValueError(
       "sample_weight must be one array [N] that weighs whole examples, but "
@@ -240,6 +279,18 @@ def _refuse_weights(weight):
       f"it has shape {readable(weight.shape)}; give all labels as one tuple: "
       "y=(y, dy)."
     )
+  if weight is not None and x is not None and not is_data_set(x):
+    _refuse_numbers(np.asarray(weight), len(x))
+
+
+def _refuse_numbers(weight, count):
+  if weight.shape[:1] != (count,):
+    raise ValueError(
+      f"sample_weight must be one array [N] for the {count} examples of x, but "
+      f"it has shape {readable(weight.shape)}."
+    )
+  if weight.dtype.kind not in "fiub" or not np.isfinite(weight).all():
+    raise ValueError("sample_weight must hold finite numbers alone.")
 
 
 def first_batch(x: typing.Any, only_shape: bool = False) -> tuple:

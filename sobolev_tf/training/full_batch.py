@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from sobolev_tf.derivatives.arguments import check_real, check_whole
+from sobolev_tf.labels import incoming
 from sobolev_tf.training import keras_internals, minimisers
 from sobolev_tf.training.resident_loss import ResidentLoss
 
@@ -38,6 +39,7 @@ def fit_full_batch(
   model.require_compile("fit_full_batch")
   _check(model, method, updates, updates_per_epoch, batch_size, l2)
   check_real("validation_split", validation_split, least=0, below=1)
+  _check_data(x, y, sample_weight, validation_data)
   x, y = _as_arrays(*model.receive(x, y))
   if validation_split and validation_data is None:
     kept = int(math.floor(len(x) * (1.0 - validation_split)))
@@ -62,7 +64,7 @@ def fit_full_batch(
   held_out = None
   if validation_data is not None:
     held_out = ResidentLoss(
-      model, *_as_arrays(*model.receive(*validation_data[:2]))
+      model, *_as_arrays(*model.receive(*validation_data))
     )
   epochs = math.ceil(updates / updates_per_epoch)
   callbacks = keras.callbacks.CallbackList(
@@ -137,6 +139,32 @@ def _check(model, method, updates, updates_per_epoch, batch_size, l2):
     )
   if model.objective.active_order:
     model.refuse_coupled_examples()
+
+
+def _check_data(x, y, sample_weight, validation_data):
+  """Refuses what is no set of arrays, in one sentence."""
+  if incoming.is_data_set(x):
+    raise ValueError(
+      f"fit_full_batch needs all examples in memory, but x is a "
+      f"{type(x).__name__}; give arrays x and y, or use fit."
+    )
+  if y is None:
+    raise ValueError("labels are missing; give y, or a tuple (y, dy).")
+  if validation_data is not None and not _is_pair(validation_data):
+    raise ValueError(
+      "validation_data must be a pair (x, y), all of whose examples weigh "
+      f"alike, but it is a {type(validation_data).__name__}"
+      f"{_count_of(validation_data)}."
+    )
+  incoming.check_sample_weight({"x": x, "sample_weight": sample_weight})
+
+
+def _is_pair(data):
+  return isinstance(data, list | tuple) and len(data) == 2
+
+
+def _count_of(data):
+  return f" of {len(data)}" if isinstance(data, list | tuple) else ""
 
 
 def _as_arrays(x, y):

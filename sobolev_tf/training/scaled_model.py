@@ -139,6 +139,9 @@ class ScaledModel(NetworkModel):
     They are float64 where float32 is too coarse for the offset of y.
     """
     self._require_scaling()
+    incoming.check_counts(
+      {**dict(zip(("batch_size",), args, strict=False)), **kwargs}
+    )
     arguments = self._for_keras({"x": self.receive(x)[0]})
     return super().predict(arguments["x"], *args, **kwargs)
 

@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 import tensorflow as tf
 
+from sobolev_tf.export import weights
 from tests.attack import commands
 from tests.attack.judged import Case, Fork, judge
 
@@ -158,7 +159,7 @@ def _edit_card(path, **changes):
   with open(card, encoding="utf-8") as file:
     content = json.load(file)
   with open(card, "w", encoding="utf-8") as file:
-    json.dump({**content, **changes}, file)
+    json.dump(weights.seal({**content, **changes}), file)
 
 
 def _digest(path):

@@ -75,6 +75,9 @@ _NO_ORDER = {
   "None": None,
   "a list": [1],
 }
+_NO_ORDER_EVEN_BY_DEFAULT = {
+  what: order for what, order in _NO_ORDER.items() if order is not None
+}
 _NO_FUNCTION = {"None": None, "a number": 3, "an array": _X, "text": "f"}
 _NO_SIZE = {
   "0": 0,
@@ -84,6 +87,12 @@ _NO_SIZE = {
   "an infinity": _INFINITY,
 }
 _NO_SHARE = {"-1": -1, "2": 2.0, "nan": _NAN, "text": "x"}
+_NO_WEIGHT = {
+  "of another length": _Y[:5],
+  "one number": 1.0,
+  "text": "x",
+  "nan": _NAN * _Y,
+}
 _NO_NORM = {"0": 0, "-1": -1, "nan": _NAN, "text": "x", "0.5": 0.5}
 _NO_LABELS = {
   "of another length": _DY[:5],
@@ -123,6 +132,24 @@ def _fit(x, y, dy, **settings):
   made = _model()
   made.compile("sgd", run_eagerly=True, **settings)
   made.fit(x, (y, dy), verbose=0)
+
+
+def _fit_with(x, y, dy, **settings):
+  made = _model()
+  made.compile("sgd", run_eagerly=True)
+  made.fit(x, (y, dy), verbose=0, **settings)
+
+
+def _predict(x, **settings):
+  made = _model()
+  made.compile("sgd", run_eagerly=True)
+  made.predict(x, verbose=0, **settings)
+
+
+def _export(folder):
+  made = _model()
+  made(_X)
+  sobolev_tf.export(made, folder)
 
 
 def _fit_full_batch(x, y, dy, **settings):
@@ -254,7 +281,7 @@ _LABELS = [
     {
       "f": _NO_FUNCTION,
       "x": _NO_POINTS,
-      "order": _NO_ORDER,
+      "order": _NO_ORDER_EVEN_BY_DEFAULT,
       "batch_size": _NO_SIZE,
     },
   ),
@@ -326,6 +353,40 @@ _MODELS = [
     },
   ),
   Call(
+    _fit_with,
+    {"x": _X, "y": _Y, "dy": _DY},
+    {
+      "x": {"too large": 1e300 * _X, "unknown": _NAN * _X},
+      "batch_size": _NO_SIZE,
+      "epochs": {name: _NO_SIZE[name] for name in _NO_SIZE if name != "0"},
+      "steps_per_epoch": _NO_SIZE,
+      "validation_split": _NO_SHARE,
+      "sample_weight": _NO_WEIGHT,
+    },
+  ),
+  Call(
+    _predict,
+    {"x": _X},
+    {"x": _NO_POINTS, "batch_size": _NO_SIZE},
+  ),
+  Call(
+    _export,
+    {"folder": "exported"},
+    {
+      "folder": {
+        "None": None,
+        "a number": 3,
+        "empty": "",
+        "with NUL": "a\0b",
+        "of no UTF-8": "a\udcff",
+        "one that is full": os.path.dirname(__file__),
+        "a file": __file__,
+        "below a file": os.path.join(__file__, "x"),
+      }
+    },
+    is_quick=False,
+  ),
+  Call(
     _fit_full_batch,
     {"x": _X, "y": _Y, "dy": _DY},
     {
@@ -337,6 +398,12 @@ _MODELS = [
       "batch_size": _NO_SIZE,
       "l2": {"-1": -1, "nan": _NAN, "text": "x", "an infinity": _INFINITY},
       "validation_split": _NO_SHARE,
+      "sample_weight": _NO_WEIGHT,
+      "validation_data": {
+        "x alone": _X,
+        "a number": 3,
+        "with weights": (_X, _Y, _Y),
+      },
     },
   ),
   Call(

@@ -40,7 +40,7 @@ def rewrite(path, change):
 def edit_card(path, **changes):
   card_file = pathlib.Path(weights.card_path(str(path)))
   card = {**json.loads(card_file.read_text()), **changes}
-  card_file.write_text(json.dumps(card))
+  card_file.write_text(json.dumps(weights.seal(card)))
 
 
 def refused(path, phrase, kind=None):
@@ -162,6 +162,29 @@ def test_cards_without_end_are_refused(path):
   refused(path, "but a card has 1,000,000 at most")
   pathlib.Path(weights.card_path(str(path))).write_text("[" * 500_000)
   refused(path, "not valid JSON")
+
+
+@pytest.mark.parametrize(
+  ("old", "new"),
+  [
+    ('"steps": 7', '"steps": 8'),
+    ('"NOOP"', '"NOOQ"'),
+    ('"card_sha256"', '"card_sha257"'),
+    ("{", '{"more": 1,'),
+  ],
+)
+def test_a_card_of_which_one_character_differs_is_refused(path, old, new):
+  card_file = pathlib.Path(weights.card_path(str(path)))
+  text = card_file.read_text()
+  assert old in text
+  card_file.write_text(text.replace(old, new, 1))
+  refused(path, "breakout.json is not as it was written")
+
+
+def test_a_card_may_be_laid_out_anew(path):
+  before = weights.load_card(str(path))
+  edit_card(path)
+  assert weights.load_card(str(path)) == before
 
 
 def test_cards_with_another_hash_than_text_are_refused(path):

@@ -148,6 +148,48 @@ def test_labels_in_the_place_of_sample_weights_are_refused(arguments):
     incoming.check_sample_weight(arguments)
 
 
+@pytest.mark.parametrize(
+  ("weight", "phrase"),
+  [
+    (np.ones([5]), r"for the 6 examples of x, but it has shape \[5\]"),
+    (1.0, r"for the 6 examples of x, but it has shape \[\]"),
+    (np.full([6], np.nan), "finite numbers"),
+    (np.full([6], "a"), "finite numbers"),
+  ],
+)
+def test_sample_weights_are_one_finite_number_for_each_example(weight, phrase):
+  for arguments in (
+    {"x": _X, "sample_weight": weight},
+    {"x": _X, "validation_data": (_X, _LABELS, weight)},
+  ):
+    with pytest.raises(ValueError, match=phrase):
+      incoming.check_sample_weight(arguments)
+
+
+@pytest.mark.parametrize(
+  ("name", "value"),
+  [
+    ("epochs", -1),
+    ("batch_size", 0),
+    ("validation_batch_size", 1.5),
+    ("steps", 0),
+    ("validation_split", 1.0),
+    ("validation_split", -0.5),
+  ],
+)
+def test_counts_and_shares_of_keras_are_refused_by_name(name, value):
+  with pytest.raises(ValueError, match=f"{name} must be .* but it is {value}"):
+    incoming.check_counts({name: value})
+  incoming.check_counts({name: None, "epochs": 0, "steps_per_epoch": 2})
+
+
+def test_inputs_beyond_the_precision_of_the_network_are_refused():
+  large = 1e300 * _X.astype(np.float64)
+  incoming.refuse_unknown_inputs(large)
+  with pytest.raises(ValueError, match=r"x reaches .*e\+301, .* float32"):
+    incoming.refuse_unknown_inputs(large, "float32")
+
+
 def test_sample_weights_pass():
   weight = np.ones([6, 1])
   spec = tf.data.Dataset.from_tensors((_X, _LABELS, weight))

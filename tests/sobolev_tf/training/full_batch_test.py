@@ -160,14 +160,14 @@ def test_mini_batches_train():
 
 def test_an_infinite_loss_stops_before_the_first_update():
   x, (y, dy) = _labelled()
-  infinite = np.where(np.arange(len(x)) == 3, np.inf, 1)
+  huge = np.full(len(x), 1e308)  # their sum is infinite in float64, too
   for method in _METHODS:
     model = _model(scaling=None)
     model.prepare(x, (y, dy))
     before = model.get_weights()
     with pytest.raises(FloatingPointError, match="not finite at update 0"):
       model.fit_full_batch(
-        x, (y, dy), method=method, sample_weight=infinite, jit_compile=False
+        x, (y, dy), method=method, sample_weight=huge, jit_compile=False
       )
     for a, b in zip(before, model.get_weights(), strict=True):
       np.testing.assert_array_equal(a, b)
@@ -383,3 +383,19 @@ def test_an_update_along_directions_makes_no_full_derivative(scaling):
   ]
   assert count * inputs in sizes
   assert max(sizes) < outputs * inputs
+
+
+@pytest.mark.parametrize(
+  ("changes", "phrase"),
+  [
+    ({"x": iter([1])}, "all examples in memory, but x is a list_iterator"),
+    ({"y": None}, "labels are missing"),
+    ({"sample_weight": np.ones([5])}, "for the 24 examples"),
+    ({"validation_data": (1, 2, 3)}, r"a pair \(x, y\).* a tuple of 3"),
+    ({"validation_data": 3}, r"a pair \(x, y\).* a int"),
+  ],
+)
+def test_what_is_no_set_of_arrays_is_refused(changes, phrase):
+  x, labels = _labelled()
+  with pytest.raises(ValueError, match=phrase):
+    _model().fit_full_batch(**{"x": x, "y": labels, "updates": 1, **changes})

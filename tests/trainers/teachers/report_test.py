@@ -80,7 +80,7 @@ def test_an_unchanged_teacher_is_not_played_again(report, runs, monkeypatch):
   assert (report / "breakout.json").read_text() == before
   card = json.loads(before)
   card["steps"] += 1  # another training
-  (report / "breakout.json").write_text(json.dumps(card))
+  (report / "breakout.json").write_text(json.dumps(weights.seal(card)))
   with pytest.raises(AssertionError, match="played again"):
     report_again(runs, report)
   (report / "breakout.json").write_text(before)
