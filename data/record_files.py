@@ -62,6 +62,8 @@ class RecordFiles:
 def _find_records(path, count):
   """Starts and sizes (int64) of the data of a file's records."""
   offset = found = 0
+  if os.path.exists(path) and not os.path.isfile(path):
+    raise ValueError(f"{path} is no regular file; prepare the data set again.")
   with open(path, "rb", buffering=0) as file:
     end = os.fstat(file.fileno()).st_size
     # No more than there can be, whatever was promised.

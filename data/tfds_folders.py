@@ -108,6 +108,8 @@ def read_object(path):
   size = os.path.getsize(path)
   if size > _MOST_BYTES:
     raise ValueError(f"it has {size:,} bytes")
+  if not os.path.isfile(path):  # a pipe's reader would wait
+    raise ValueError("it is no regular file")
   try:
     with open(path, encoding="utf-8") as file:
       found = json.load(file)

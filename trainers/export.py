@@ -11,7 +11,7 @@ import os
 import sys
 
 from trainers.distillation import export as distillation
-from trainers.lifecycle import command_line
+from trainers.lifecycle import command_line, files
 from trainers.lifecycle.command_line import CommandError, setting
 from trainers.regression import export as regression
 from trainers.synthetic_gradients import export as synthetic_gradients
@@ -60,7 +60,7 @@ def export_run(run, output, seed=None):
 def _experiment_of(run):
   path = os.path.join(run, "config.json")
   try:
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", opener=files.regular) as file:
       settings = json.load(file)
   except (OSError, ValueError, RecursionError) as error:
     raise CommandError(

@@ -1,12 +1,13 @@
 r"""Attacks the trainers and the library, and counts what became of each case.
 
-    ./scripts/attack.sh [--kills=60] [--damages=300] [--commands=300] \
-        [--calls=500] [--files=20] [--clusters=0] [--seed=0] \
+    ./scripts/attack.sh [--kills=60] [--damages=300] [--places=60] \
+        [--commands=300] [--calls=600] [--files=20] [--clusters=0] [--seed=0] \
         [--results=FILE] [--output=results/benchmarks]
 
 - kills: a trainer is killed twice at a random moment, and started again until
   it is done; clusters: one member, or all of them;
 - damages: one file of a run, a recording or a policy changes;
+- places: a folder, a pipe, a device or a looping link stands in its place;
 - commands: command lines with one value that means nothing;
 - calls: the library's functions with one argument that cannot be meant;
 - files: weights and recordings made to run code or to fill the memory.
@@ -41,8 +42,9 @@ KINDS = {
   "kills": (60, kills.attack),
   "clusters": (0, kills.attack_clusters),
   "damages": (300, damages.attack),
+  "places": (60, damages.attack_places),
   "commands": (300, command_lines.attack),
-  "calls": (500, library_calls.attack),
+  "calls": (600, library_calls.attack),
   "files": (20, hostile_files.attack),
 }
 

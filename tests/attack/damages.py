@@ -44,6 +44,13 @@ DAMAGES = {
   "is made of NULs": lambda c, rng: bytes(len(c)),
   "is gone": lambda c, rng: None,
 }
+# What stands in a file's place and is none: functions of its path.
+NO_FILES = {
+  "is a folder": os.mkdir,
+  "is a pipe": os.mkfifo,
+  "is a link without an end": lambda path: os.symlink(path, path),
+  "is a device": lambda path: os.symlink("/dev/zero", path),
+}
 
 
 class Target:
@@ -163,7 +170,7 @@ def _metrics(where):
   return commands.read(where, "metrics.csv")
 
 
-def choose(count, rng, found):
+def choose(count, rng, found, damages=DAMAGES):
   """(target, name of a file, damage) of each case, in turns over the targets.
 
   Within a target every file has its turn before one comes again.
@@ -171,7 +178,7 @@ def choose(count, rng, found):
   piles = []
   for target in found:
     cases = []
-    for damage in rng.sample(list(DAMAGES), len(DAMAGES)):
+    for damage in rng.sample(list(damages), len(damages)):
       names = rng.sample(target.files, len(target.files))
       cases += [(target, name, damage) for name in names]
     piles.append(cases)
@@ -180,11 +187,16 @@ def choose(count, rng, found):
   return chosen[:count]
 
 
-def attack(count, rng, folder, material, first=0):
+def attack_places(count, rng, folder, material, first=0):
+  """Yields a `Case` for each file in whose place something else stands."""
+  yield from attack(count, rng, folder, material, first, NO_FILES)
+
+
+def attack(count, rng, folder, material, first=0, damages=DAMAGES):
   """Yields a `Case` for each damage from number `first` to `count`."""
   found = targets(folder, material)
   copy, wanted = os.path.join(folder, "copy"), {}
-  chosen = choose(count, rng, found)
+  chosen = choose(count, rng, found, damages)
   seed = rng.randrange(2**31)
   for number, (target, name, damage) in enumerate(chosen):
     if number < first:
@@ -193,7 +205,7 @@ def attack(count, rng, folder, material, first=0):
       wanted[target.name] = _undamaged(target, copy)
     shutil.copytree(target.folder, copy)
     own = random.Random(f"{seed} {number}")
-    _damage(os.path.join(copy, name), DAMAGES[damage], own)
+    _damage(os.path.join(copy, name), damage, own)
     answer = Fork(target.use(copy)).answer(_TIMEOUT)
     verdict = judge(
       answer,
@@ -216,8 +228,12 @@ def _undamaged(target, copy):
 
 
 def _damage(path, damage, rng):
+  if damage in NO_FILES:
+    os.remove(path)
+    NO_FILES[damage](path)
+    return
   with open(path, "rb") as file:
-    content = damage(file.read(), rng)
+    content = DAMAGES[damage](file.read(), rng)
   if content is None:
     os.remove(path)
   else:

@@ -14,6 +14,8 @@ import tempfile
 
 import tensorflow as tf
 
+from trainers.lifecycle import files
+
 _MANIFEST = "manifest.json"
 _PREFIX = "state"
 
@@ -78,7 +80,7 @@ def notes_of(folder, step):
   path = os.path.join(folder, f"step_{step:010d}", _MANIFEST)
   if not os.path.exists(path):
     return None
-  with open(path, encoding="utf-8") as file:
+  with open(path, encoding="utf-8", opener=files.regular) as file:
     return json.load(file).get("notes")
 
 
@@ -105,7 +107,8 @@ def _list(folder):
 def _damage(path):
   """Says what is wrong with a checkpoint; None if nothing is."""
   try:
-    with open(os.path.join(path, _MANIFEST), encoding="utf-8") as file:
+    manifest = os.path.join(path, _MANIFEST)
+    with open(manifest, encoding="utf-8", opener=files.regular) as file:
       digests = json.load(file)["sha256"]
   except (OSError, ValueError, KeyError, TypeError):
     return f"{_MANIFEST} cannot be read"

@@ -1,9 +1,29 @@
-"""Files that are replaced whole, so that a stop leaves the old or the new."""
+"""Files that are replaced whole, so that a stop leaves the old or the new.
 
+They are read through `regular`: a pipe in the place of a file must not make its
+reader wait for ever.
+"""
+
+import errno
 import json
 import os
+import stat
 
 from trainers.lifecycle.exit_codes import CommandError
+
+
+def regular(path, flags):
+  """Opens a regular file, for `open(path, opener=files.regular)`.
+
+  Raises:
+    OSError: it is a folder, a pipe (whose reader would wait), a device (whose
+      reader might never end) or the like.
+  """
+  descriptor = os.open(path, flags | os.O_NONBLOCK)
+  if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file", path)
+  return descriptor
 
 
 def replace(path, content):
@@ -30,7 +50,7 @@ def read_json(path):
   if not os.path.exists(path):
     return None
   try:
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", opener=regular) as file:
       content = json.load(file)
     if not isinstance(content, dict):
       raise ValueError("it holds no object")

@@ -14,7 +14,7 @@ import typing
 
 import numpy as np
 
-from trainers.lifecycle import sums
+from trainers.lifecycle import files, sums
 from trainers.lifecycle.command_line import CommandError
 from trainers.lifecycle.values import parse_value
 
@@ -151,7 +151,8 @@ def _read_run(folder, config, numbers, series):
 
 def _read_object(folder, name):
   try:
-    with open(os.path.join(folder, name), encoding="utf-8") as file:
+    path = os.path.join(folder, name)
+    with open(path, encoding="utf-8", opener=files.regular) as file:
       content = json.load(file)
   except (OSError, ValueError, RecursionError) as error:
     reason = str(error).replace("\n", " ")
@@ -184,7 +185,7 @@ def _is_number(value):
 def _read_metrics(folder):
   try:
     path = os.path.join(folder, "metrics.csv")
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8", newline="", opener=files.regular) as file:
       text = file.read()
     rows = [
       {name: float(cell) if cell else None for name, cell in row.items()}

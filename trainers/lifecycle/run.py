@@ -211,7 +211,9 @@ class Run:
     """For people to read; nothing depends on it."""
     path = os.path.join(self.workdir, "command.txt")
     try:
-      with open(path, encoding="utf-8", errors="replace") as file:
+      with open(
+        path, encoding="utf-8", errors="replace", opener=files.regular
+      ) as file:
         return file.read().strip()
     except OSError:
       return "unknown"
@@ -228,8 +230,14 @@ class Run:
   def _read_bytes(self):
     if not os.path.exists(self._metrics_path):
       return b""
-    with open(self._metrics_path, "rb") as file:
-      return file.read()
+    try:
+      with open(self._metrics_path, "rb", opener=files.regular) as file:
+        return file.read()
+    except OSError as error:
+      raise CommandError(
+        f"{self._metrics_path} cannot be read ({error.strerror}); put the file "
+        "back, or train anew in another --workdir."
+      ) from error
 
   def _read_metrics(self, step):
     """The rows up to a step whose checkpoint was restored."""
@@ -292,6 +300,8 @@ def open_run(workdir, config, columns, series=None):
   make_folder(workdir)
   # What is finished is only read.
   is_finished = sharing.is_finished(workdir)
+  if not is_finished:
+    _check_subfolders(workdir)
   with _nobody() if is_finished else claims.hold(workdir) as claim:
     _agree(workdir, config)
     run = Run(workdir, config, columns, series, claim)
@@ -332,6 +342,17 @@ def make_folder(path, flag="workdir"):
       f"--{flag} {path or 'is empty and'} cannot be written "
       f"({error.strerror}); name another folder."
     ) from error
+
+
+def _check_subfolders(workdir):
+  """Refuses a run in which a file stands in the place of a folder."""
+  for name in ("checkpoints", "claims", "tensorboard"):
+    path = os.path.join(workdir, name)
+    if os.path.lexists(path) and not os.path.isdir(path):
+      raise CommandError(
+        f"{path} is no folder, but a run keeps its {name} there; remove it, or "
+        "use another --workdir."
+      )
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ import os
 import typing
 import uuid
 
-from trainers.lifecycle import claims
+from trainers.lifecycle import claims, files
+from trainers.lifecycle.exit_codes import CommandError
 
 LIST = "sweep.json"
 STATES = ("finished", "running", "stopped", "waiting")
@@ -79,11 +80,14 @@ def publish(workdir, folders):
 def states(workdir):
   """The `State` of every run of a sweep; an empty list if none is known."""
   try:
-    with open(os.path.join(workdir, LIST), encoding="utf-8") as file:
+    path = os.path.join(workdir, LIST)
+    with open(path, encoding="utf-8", opener=files.regular) as file:
       folders = json.load(file)
-  except (FileNotFoundError, ValueError):
+  except (OSError, ValueError, RecursionError):
     return []
-  return [_state(workdir, folder) for folder in folders]
+  if not isinstance(folders, list):
+    return []
+  return [_state(workdir, one) for one in folders if isinstance(one, str)]
 
 
 def summary(found):
@@ -120,16 +124,16 @@ def _state(workdir, folder):
 
 def _step(path):
   try:
-    with open(os.path.join(path, "metrics.csv"), "rb") as file:
+    path = os.path.join(path, "metrics.csv")
+    with open(path, "rb", opener=files.regular) as file:
       file.seek(max(file.seek(0, os.SEEK_END) - 1000, 0))
       return int(file.read().splitlines()[-1].split(b",")[0])
-  except (FileNotFoundError, ValueError, IndexError):
+  except (OSError, ValueError, IndexError):
     return 0
 
 
 def _num_steps(path):
   try:
-    with open(os.path.join(path, "config.json"), encoding="utf-8") as file:
-      return json.load(file).get("num_steps")
-  except (FileNotFoundError, ValueError):
+    return files.read_json(os.path.join(path, "config.json")).get("num_steps")
+  except (AttributeError, CommandError):  # none, or one that is damaged
     return None

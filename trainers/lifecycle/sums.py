@@ -33,7 +33,7 @@ def find_change(folder):
   """What has changed: "FILE ...", without a full stop; None if nothing has."""
   path = os.path.join(folder, FILE)
   try:
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", opener=files.regular) as file:
       lines = file.read().splitlines()
   except FileNotFoundError:
     return None

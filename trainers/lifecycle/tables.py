@@ -9,6 +9,7 @@ import itertools
 
 import numpy as np
 
+from trainers.lifecycle import files
 from trainers.lifecycle.command_line import CommandError
 
 
@@ -79,7 +80,7 @@ def read_csv(path, *columns, may_be_empty=False):
     CommandError: it is missing or not such a file.
   """
   try:
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8", newline="", opener=files.regular) as file:
       reader = csv.DictReader(file)
       rows, names = list(reader), reader.fieldnames or ()
     if any(None in (*row, *row.values()) for row in rows):

@@ -6,6 +6,7 @@ import typing
 
 import numpy as np
 
+from trainers.lifecycle import files
 from trainers.lifecycle.command_line import CommandError
 from trainers.lifecycle.figures import STYLES, plt, save
 
@@ -92,7 +93,7 @@ def draw(path, picture):
     CommandError: the file is damaged.
   """
   try:
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", opener=files.regular) as file:
       title, panels = json.load(file)
     figure, axes = plt.subplots(
       1,

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import os
+import pathlib
 import random
 import signal
 import subprocess
@@ -390,3 +391,23 @@ def test_a_reader_of_the_output_may_leave():
   process.stdout.close()
   assert process.wait(60) == 3
   assert not process.stderr.read()
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "claims", "tensorboard"])
+@pytest.mark.parametrize("put", [pathlib.Path.touch, os.mkfifo])
+def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path, name, put):
+  put(tmp_path / name)
+  with pytest.raises(CommandError, match=f"{name} is no folder, .* remove it"):
+    with open_run(tmp_path, regression.Config(), ["loss"]):
+      raise AssertionError("it was opened")
+
+
+def test_metrics_that_are_no_file_are_refused(tmp_path):
+  with open_run(tmp_path, regression.Config(), ["loss"]) as this_run:
+    this_run.restore({})
+    this_run.save({}, 3)
+  (tmp_path / "metrics.csv").unlink()
+  os.mkfifo(tmp_path / "metrics.csv")
+  with open_run(tmp_path, regression.Config(), ["loss"]) as this_run:
+    with pytest.raises(CommandError, match="metrics.csv cannot be read"):
+      this_run.restore({})

@@ -55,3 +55,16 @@ def test_the_table_shows_each_run_that_is_not_finished(tmp_path):
     "4 run(s): 1 finished, 1 running, 1 stopped, 1 waiting"
   )
   assert sharing.states(tmp_path / "a") == []
+
+
+def test_a_damaged_list_or_run_is_no_reason_to_stop(tmp_path):
+  sharing.publish(tmp_path, [tmp_path / "a"])
+  (tmp_path / "a").mkdir()
+  (tmp_path / "a" / "metrics.csv").mkdir()
+  for settings in ("[1, 2]", "{", "[" * 100_000):
+    (tmp_path / "a" / "config.json").write_text(settings)
+    (found,) = sharing.states(tmp_path)
+    assert found[1:4] == ("stopped", 0, None)
+  for listed in ("{}", "[3]", "[" * 100_000, "\xff"):
+    (tmp_path / sharing.LIST).write_bytes(listed.encode("latin-1"))
+    assert sharing.states(tmp_path) == []
