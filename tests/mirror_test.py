@@ -48,7 +48,6 @@ EXERCISED_BY = {
   "sobolev_tf/derivatives/taylor_rules/": (
     "sobolev_tf/derivatives/taylor_test.py"
   ),
-  "sobolev_tf/export/folders.py": "sobolev_tf/export/policy_signatures_test.py",
   "sobolev_tf/labels/faults.py": "sobolev_tf/labels/checks_test.py",
   "trainers/distillation/export.py": "trainers/distillation/train_test.py",
   "trainers/regression/export.py": "trainers/export_test.py",
@@ -99,7 +98,6 @@ EXERCISED_BY = {
   "trainers/regression/examples.py": "trainers/regression/train_test.py",
   "trainers/regression/figures.py": "trainers/regression/report_test.py",
   "trainers/regression/surfaces.py": "trainers/regression/report_test.py",
-  "trainers/lifecycle/files.py": "trainers/lifecycle/run_test.py",
   "trainers/regression/learner.py": "trainers/regression/train_test.py",
   "trainers/synthetic_gradients/config.py": (
     "trainers/synthetic_gradients/train_test.py"
