@@ -36,6 +36,9 @@ for argument in "$@"; do
       echo "names the interpreter). Relative paths mean the folder that you are in."
       exit 0
       ;;
+    '')
+      fail "an argument of $SCRIPT is empty; --help says what it takes."
+      ;;
   esac
 done
 
@@ -134,7 +137,25 @@ folder() {
     /*) ;;
     *) value="$CALLER/$value" ;;
   esac
+  case "$value" in
+    *[[:cntrl:]]*)
+      fail "$1 is $(printf %q "$value"), which holds characters that cannot be" \
+        "printed; give plain text."
+      ;;
+  esac
+  refuse_file "$1" "$value"
   declare -g "$1=$value"
+}
+
+# refuse_file NAME PATH: what is or could become a folder passes.
+refuse_file() {
+  local name="$1" path="$2"
+  while [ ! -d "$path" ]; do
+    if [ -e "$path" ] || [ -L "$path" ]; then
+      fail "$name is $2, but $path is no folder; name another."
+    fi
+    path="$(dirname "$path")"
+  done
 }
 
 # results DESK [OTHER]: OUTPUT, where the table goes: results/DESK for that

@@ -142,6 +142,7 @@ def make_table(cases):
 def main():
   """Attacks as the command line says; returns the exit code."""
   parser = timing.build_parser("attack", __doc__)
+  parser.prog = "python -m tests.attack"
   for kind, (count, _) in KINDS.items():
     parser.add_argument(f"--{kind}", type=int, default=count)
   parser.add_argument("--seed", type=int, default=0)

@@ -193,6 +193,35 @@ def test_unknown_arguments_are_one_sentence(checkout, script):
 
 
 @every_script
+def test_an_empty_argument_is_one_sentence(checkout, script):
+  copy = checkout / "scripts" / script.name
+  result = call(copy, "/", "", PYTHON="/no/such/python")
+  assert_one_sentence(result, f"an argument of {script.name} is empty")
+
+
+@every_script
+def test_what_can_be_no_folder_is_one_sentence(checkout, script, tmp_path):
+  (tmp_path / "file").touch()
+  (tmp_path / "loop").symlink_to(tmp_path / "loop")
+  for name in variables_of(script) & {"WORKDIR", "OUTPUT", "DATA_DIR"}:
+    if not re.search(rf"^  *(\S+\) )?folder {name} ", script.read_text(), re.M):
+      continue  # another name for it, or a part of a longer line
+    for value, phrase in {
+      "file": "file is no folder",
+      "file/below": "file is no folder",
+      "loop": "loop is no folder",
+      "a\nb": "cannot be printed",
+    }.items():
+      result = call(
+        checkout / "scripts" / script.name,
+        tmp_path,
+        **{name: value, "PYTHON": "/no/such/python"},
+      )
+      assert_one_sentence(result, phrase)
+      assert name in result.stderr
+
+
+@every_script
 def test_misspelt_and_foreign_variables_are_one_sentence(checkout, script):
   copy = checkout / "scripts" / script.name
   own = variables_of(script)
