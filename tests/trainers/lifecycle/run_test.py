@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,24 +29,38 @@ _SETTINGS = (
   "--function=booth",
   "--num_train=20",
   "--method=sobolev",
+  "--hidden_sizes=16,16",
 )
 
 
 _LONG = (
   *_SETTINGS,
-  "--num_steps=2000",
-  "--evaluate_every=50",
-  "--checkpoint_every=50",
+  "--num_steps=1000",
+  "--evaluate_every=25",
+  "--checkpoint_every=25",
+)
+# As many tests and checkpoints; its steps are made eagerly, since XLA would
+# take five seconds of a core to compile them anew in every process.
+_EAGER = (
+  *_SETTINGS,
+  "--num_steps=120",
+  "--evaluate_every=3",
+  "--checkpoint_every=3",
+)
+_EAGER_COMMAND = (
+  "-c",
+  "import tensorflow as tf; from trainers.regression import train; "
+  "from trainers.lifecycle import command_line; "
+  "tf.config.run_functions_eagerly(True); command_line.run_main(train.main)",
 )
 
 
 _RESULTS = ("metrics.csv", "networks.npz", "finished.json")
 
 
-def start(workdir, *settings):
+def start(workdir, *settings, command=("-m", "trainers.regression")):
   return subprocess.Popen(
-    [warm_python.command(), "-m", "trainers.regression", f"--workdir={workdir}"]
-    + list(settings),
+    [warm_python.command(), *command, f"--workdir={workdir}", *settings],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
@@ -60,6 +75,26 @@ def complete(workdir, *settings):
 
 def run_here(workdir, *settings):
   return regression.main(["regression", f"--workdir={workdir}", *settings])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+  """A finished run, to be looked at; `copied` is one to change."""
+  workdir = tmp_path_factory.mktemp("finished")
+  assert run_here(workdir, *_SETTINGS) == 0
+  return workdir
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+  shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+  return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+  """Leaves out the surface, which `finished` has."""
+  monkeypatch.setattr(regression, "_show_surface", lambda *_: None)
 
 
 def results(workdir):
@@ -101,60 +136,46 @@ def wait_amid_saving(process, workdir):
   wait_for_new(process, workdir, "checkpoints/step_*.partial")
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp("uninterrupted")
-  assert run_here(workdir, *_LONG) == 0
-  return results(workdir)
-
-
 def test_a_run_killed_at_any_moment_ends_with_the_bytes_of_a_whole_one(
-  tmp_path, uninterrupted
+  tmp_path, capsys, eagerly
 ):
+  killed, whole = tmp_path / "killed", tmp_path / "whole"
   for wait_for_moment in (wait_for_start, wait_amid_steps, wait_amid_saving):
-    process = start(tmp_path, *_LONG)
-    wait_for_moment(process, tmp_path)
+    process = start(killed, *_EAGER, command=_EAGER_COMMAND)
+    wait_for_moment(process, killed)
     process.kill()
     process.communicate()
-    assert not (tmp_path / "finished.json").exists()
-  code, output, errors = complete(tmp_path, *_LONG)
-  assert code == 0, errors
-  assert "Resuming at step" in output
-  assert results(tmp_path) == uninterrupted
+    assert not (killed / "finished.json").exists()
+  assert run_here(killed, *_EAGER) == 0
+  assert "Resuming at step" in capsys.readouterr().out
+  assert run_here(whole, *_EAGER) == 0
+  assert results(killed) == results(whole)
 
 
-def test_sigterm_saves_and_the_same_command_resumes(tmp_path, uninterrupted):
-  process = start(tmp_path, *_LONG)
-  wait_for_checkpoint(process, tmp_path)
+def test_a_second_process_is_refused_and_sigterm_saves_what_the_first_has(
+  tmp_path, capsys
+):
+  parts, whole = tmp_path / "parts", tmp_path / "whole"
+  process = start(parts, *_LONG)
+  wait_for_checkpoint(process, parts)
+  with pytest.raises(CommandError, match="another process"):
+    run_here(parts, *_LONG)
   process.send_signal(signal.SIGTERM)
   _, errors = process.communicate(timeout=60)
   assert process.returncode == 128 + signal.SIGTERM
   assert "the same command resumes there" in errors
   assert "Traceback" not in errors
-  code, output, errors = complete(tmp_path, *_LONG)
-  assert code == 0, errors
-  assert "Resuming at step" in output
-  assert results(tmp_path) == uninterrupted
+  assert run_here(parts, *_LONG) == 0
+  assert "Resuming at step" in capsys.readouterr().out
+  assert run_here(whole, *_LONG) == 0
+  assert results(parts) == results(whole)
 
 
-def test_second_process_is_refused_while_the_first_works(tmp_path):
-  process = start(tmp_path, *_LONG)
-  wait_for_checkpoint(process, tmp_path)
-  try:
-    with pytest.raises(CommandError, match="another process"):
-      run_here(tmp_path, *_LONG)
-  finally:
-    process.kill()
-    process.communicate()
-
-
-def test_finished_run_says_so_and_trains_nothing(tmp_path, capsys):
-  run_here(tmp_path, *_SETTINGS)
-  before = results(tmp_path)
-  capsys.readouterr()
-  assert run_here(tmp_path, *_SETTINGS) == 0
+def test_finished_run_says_so_and_trains_nothing(copied, capsys):
+  before = results(copied)
+  assert run_here(copied, *_SETTINGS) == 0
   assert "finished already" in capsys.readouterr().out
-  assert results(tmp_path) == before
+  assert results(copied) == before
 
 
 @pytest.mark.parametrize(
@@ -201,21 +222,24 @@ def test_a_command_that_cannot_be_read_hinders_nothing(tmp_path):
       assert one.restore({}) == 0
 
 
-def test_changed_settings_are_refused_with_the_differences(tmp_path):
-  run_here(tmp_path, *_SETTINGS)
-  before = results(tmp_path)
+def test_changed_settings_are_refused_with_the_differences(copied):
+  before = results(copied)
   with pytest.raises(CommandError) as error:
-    run_here(tmp_path, *_SETTINGS, "--learning_rate=0.5", "--num_steps=9")
+    run_here(copied, *_SETTINGS, "--learning_rate=0.5", "--num_steps=9")
   sentence = str(error.value)
   assert "learning_rate is 0.5 here and 3e-05 there" in sentence
   assert "num_steps is 9 here and 400 there" in sentence
   assert "derivative_weight" not in sentence
-  assert results(tmp_path) == before
+  assert results(copied) == before
 
 
 def test_infinite_loss_stops_before_the_update_and_keeps_the_weights(tmp_path):
   config = regression.Config(
-    function="booth", seed=(0,), num_steps=50, learning_rate=1e30
+    function="booth",
+    seed=(0,),
+    num_steps=50,
+    learning_rate=1e30,
+    hidden_sizes=(16, 16),
   )
   with pytest.raises(NotFinite, match="not finite at step") as error:
     regression.train(config, tmp_path)
@@ -227,19 +251,17 @@ def test_infinite_loss_stops_before_the_update_and_keeps_the_weights(tmp_path):
   assert learner.optimizer.iterations.numpy() == step
 
 
-def test_metrics_are_cut_back_to_the_restored_step(tmp_path):
-  run_here(tmp_path, *_SETTINGS)
-  expected = (tmp_path / "metrics.csv").read_bytes()
-  (tmp_path / "finished.json").unlink()
-  with open(tmp_path / "metrics.csv", "a") as file:
+def test_metrics_are_cut_back_to_the_restored_step(copied):
+  expected = (copied / "metrics.csv").read_bytes()
+  (copied / "finished.json").unlink()
+  with open(copied / "metrics.csv", "a") as file:
     file.write("500,0,1,1,1,1\n600,0,1,1")  # a crash cut the last row short
-  run_here(tmp_path, *_SETTINGS)
-  assert (tmp_path / "metrics.csv").read_bytes() == expected
+  run_here(copied, *_SETTINGS)
+  assert (copied / "metrics.csv").read_bytes() == expected
 
 
-def test_run_folder_describes_the_run(tmp_path):
-  run_here(tmp_path, *_SETTINGS)
-  names = {path.name for path in tmp_path.iterdir()}
+def test_run_folder_describes_the_run(finished):
+  names = {path.name for path in finished.iterdir()}
   assert names >= {
     "config.json",
     "command.txt",
@@ -250,9 +272,9 @@ def test_run_folder_describes_the_run(tmp_path):
     "finished.json",
     "SHA256SUMS",
   }
-  rows = np.genfromtxt(tmp_path / "metrics.csv", delimiter=",", names=True)
+  rows = np.genfromtxt(finished / "metrics.csv", delimiter=",", names=True)
   assert list(rows["step"]) == [100, 100, 200, 200, 300, 300, 400, 400]
-  assert len(list(tmp_path.glob("checkpoints/*"))) == 3
+  assert len(list(finished.glob("checkpoints/*"))) == 3
 
 
 def test_a_wrong_command_line_ends_the_process_with_code_two(tmp_path):
@@ -263,21 +285,19 @@ def test_a_wrong_command_line_ends_the_process_with_code_two(tmp_path):
 
 
 def test_single_run_is_refused_in_a_folder_of_several(tmp_path):
-  several = ("--preset=smoke", "--function=booth", "--num_train=20")
-  run_here(tmp_path, *several, "--method=all", "--num_steps=100")
+  run_here(tmp_path, *_SETTINGS, "--scaling=none,standard", "--num_steps=1")
   with pytest.raises(CommandError, match="several runs in its subfolders"):
     run_here(tmp_path, *_SETTINGS)
 
 
-def test_tensorboard_shows_each_seed_the_surface_and_the_result(tmp_path):
-  run_here(tmp_path, *_SETTINGS)
-  folder = tmp_path / "tensorboard"
+def test_tensorboard_shows_each_seed_the_surface_and_the_result(finished):
+  folder = finished / "tensorboard"
   events = EventAccumulator(str(folder)).Reload()
   tags = events.Tags()["tensors"]
   assert "surface" in tags and "test_at_the_end/mse" in tags
   (page,) = events.Tensors("run")
   text = page.tensor_proto.string_val[0].decode()
-  command = (tmp_path / "command.txt").read_text().strip()
+  command = (finished / "command.txt").read_text().strip()
   assert command in text
   assert "| num_train | 20 | 100 |" in text
   for seed in (0, 1):

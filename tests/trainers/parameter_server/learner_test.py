@@ -132,9 +132,9 @@ _IN_ONE_PROCESS = textwrap.dedent(
   assert news.not_finite == 2 and news.loss == 0.0, news
 
   # A worker that was started otherwise says so.
+  plain = dataclasses.replace(config, method="noprop")
   learner = ParameterServerLearner(
-    ServedClassifier(config), config, strategy, 2,
-    {**settings, "seed": 7})
+    ServedClassifier(plain), plain, strategy, 2, {**settings, "seed": 7})
   try:
     with chief.named_failures():
       learner.train(0, 1, wait)

@@ -18,16 +18,18 @@ from trainers.parameter_server.chief import COLUMNS
 from trainers.synthetic_gradients import config as table1_config
 from trainers.synthetic_gradients.served import ServedClassifier
 
-# Noprop, whose graphs are the smallest: each member traces its own, after each
-# restart. What the other methods compute on servers is learner_test's.
+# Noprop, whose graphs are the smallest, and a test after each step, so that
+# there is one graph of a step: each chief traces its own, and each worker makes
+# it ready. What the other methods compute on servers is learner_test's.
 _TRAINING = (
   "--preset=smoke",
   "--dataset=digits",
   "--method=noprop",
   "--num_modules=1",
   "--num_steps=100000",
-  "--evaluate_every=15",
-  "--checkpoint_every=15",
+  "--num_test=10",
+  "--evaluate_every=1",
+  "--checkpoint_every=5",
 )
 
 
@@ -36,7 +38,7 @@ def test_a_cluster_survives_its_members_and_ends_with_its_supervisor(tmp_path):
   with Watched(str(workdir), _TRAINING, python=python) as run:
     run.wait_for_training(1)
     run.kill("worker_0")
-    run.wait_for_training(run.rows() + 1)  # the other one goes on
+    run.wait_for_training(run.rows() + 5)  # the other one goes on
     run.kill("ps_0")
     run.wait_for(lambda: _resumptions(run) > 0, "a resumption")
     resumed = run.last_step()
@@ -49,7 +51,7 @@ def test_a_cluster_survives_its_members_and_ends_with_its_supervisor(tmp_path):
     assert _says(run, "stopped at step") or _says(run, "stopped in step")
   stopped = run.last_step()
   newest = sorted((workdir / "checkpoints").iterdir())[-1].name
-  assert int(newest.removeprefix("step_")) >= stopped >= 30
+  assert int(newest.removeprefix("step_")) >= stopped > resumed > 5
 
   # The same run goes on, with its variables on two servers.
   with Watched(str(workdir), _TRAINING, own=("--ps=2",), python=python) as run:

@@ -9,34 +9,66 @@ import pytest
 import tensorflow as tf
 
 from data import benchmark_functions
-from trainers.lifecycle import tables
+from trainers.lifecycle import statistics, tables
 from trainers.lifecycle.command_line import CommandError
 from trainers.regression import report
 from trainers.regression import train as regression
 
 
+def run_here(folder, *settings):
+  """A few steps, which XLA would take seconds to compile, without pictures."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(regression, "_show_surface", lambda *_: None)
+    tf.config.run_functions_eagerly(True)
+    regression.main(
+      [
+        "regression",
+        f"--workdir={folder}",
+        "--preset=smoke",
+        "--function=booth",
+        "--method=all",
+        "--num_steps=10",
+        "--hidden_sizes=16,16",
+        "--learning_rate=0.001",
+        *settings,
+      ]
+    )
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
   folder = tmp_path_factory.mktemp("runs")
-  # A few steps of four kinds, each of which XLA would take seconds to compile.
-  tf.config.run_functions_eagerly(True)
-  regression.main(
-    [
-      "regression",
-      f"--workdir={folder}",
-      "--preset=smoke",
-      "--function=booth",
-      "--num_train=20,100",
-      "--method=all",
-      "--num_steps=100",
-      "--learning_rate=0.001",
-    ]
-  )
-  tf.config.run_functions_eagerly(False)
+  run_here(folder, "--num_train=20,100")
   return folder
 
 
-def test_report_holds_table_rows_and_figures(workdir, tmp_path):
+@pytest.fixture(autouse=True)
+def few_repetitions(monkeypatch):
+  """Intervals of 20 draws, since what they are of is decided here."""
+  defaults = statistics.bootstrap_interval.__kwdefaults__
+  monkeypatch.setitem(defaults, "repetitions", 20)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+  """What the figures would be drawn from: arguments by the file's name."""
+  drawn = {}
+
+  def keep(path, *arrays):
+    drawn[pathlib.Path(path).name] = arrays
+
+  for name in ("save_figure2", "save_curves", "save_profile"):
+    monkeypatch.setattr(report.figures, name, keep)
+  monkeypatch.setattr(report.surfaces, "save_comparison", keep)
+  return drawn
+
+
+def test_report_holds_table_rows_and_figures(
+  workdir, tmp_path, monkeypatch, eagerly
+):
+  coarse = report.surfaces.Grid.over.__func__
+  monkeypatch.setattr(coarse, "__defaults__", (9,))
   table, damages = report.REPORT.write(workdir, tmp_path)
   assert not damages
   assert (tmp_path / "table.md").read_text() == table
@@ -57,7 +89,7 @@ def test_report_holds_table_rows_and_figures(workdir, tmp_path):
     for method in ("regular", "sobolev")
   }
   for (_, size, method), (steps, errors) in curves.items():
-    assert steps == [100]
+    assert steps == [10]
     last = [r for r in rows if (r["num_train"], r["method"]) == (size, method)]
     assert errors[:, -1].tolist() == [float(row["test_mse"]) for row in last]
   names = ("figure2.png", "figure7_booth.png", "curves.png", "profile.png")
@@ -66,20 +98,13 @@ def test_report_holds_table_rows_and_figures(workdir, tmp_path):
 
 
 def test_figures_are_handed_the_numbers_of_each_run(
-  workdir, tmp_path, monkeypatch
+  workdir, tmp_path, undrawn, eagerly
 ):
-  drawn = {}
-
-  def keep(path, *arrays):
-    drawn[pathlib.Path(path).name] = arrays
-
-  monkeypatch.setattr(report.figures, "save_figure2", keep)
-  monkeypatch.setattr(report.surfaces, "save_comparison", keep)
   report.REPORT.write(workdir, tmp_path)
-  errors, claims = drawn["figure2.png"]
+  errors, claims = undrawn["figure2.png"]
   assert set(claims) == {("booth", 20), ("booth", 100)}
   assert {method for method, _ in claims.values()} == {"sobolev"}
-  grid, columns = drawn["figure7_booth.png"]
+  grid, columns = undrawn["figure7_booth.png"]
   titles = [title for title, *_ in columns]
   assert titles[0] == "Booth" and len(set(titles)) == 5
   for size in (20, 100):
@@ -94,6 +119,7 @@ def test_figures_are_handed_the_numbers_of_each_run(
         function="booth",
         num_train=size,
         method=method,
+        hidden_sizes=(16, 16),
         learning_rate=0.001,
       )
       with regression.load_networks(run, config) as networks:
@@ -120,7 +146,7 @@ def test_bukins_surface_has_a_row_on_the_valley():
 
 def test_arrows_are_close_enough_for_ackleys_waves_and_on_their_scale():
   function = benchmark_functions.get_function("ackley")
-  grid = report.surfaces.Grid.over(function)
+  grid = report.surfaces.Grid.over(function, 29)
   steps = np.diff(np.unique(grid.feet[:, 0]))
   assert steps.max() < 0.5  # half a period
   columns = [report.surfaces.true_column(function, grid)] * 2
@@ -154,13 +180,16 @@ def test_panels_of_figure2_span_as_many_decades_and_mark_the_claims(
   assert "each of 2 seeds" in kept[0][2]
 
 
-def test_networks_that_cannot_be_read_are_named(workdir, tmp_path, capsys):
+def test_networks_that_cannot_be_read_are_named(
+  workdir, tmp_path, capsys, undrawn, eagerly
+):
   shutil.copytree(workdir, tmp_path / "runs")
   path = tmp_path / "runs" / "20" / "sobolev" / "networks.npz"
   path.write_bytes(path.read_bytes()[:500])
   argv = ["report", f"--workdir={tmp_path}/runs", f"--output={tmp_path}/out"]
   assert report.main(argv) == 2
   assert "20/sobolev/networks.npz has changed" in capsys.readouterr().err
+  assert len(undrawn["figure7_booth.png"][1]) == 4
   with np.load(tmp_path / "out" / "figure7_booth.npz") as models:
     assert sorted(models) == [
       "regular, 100 points",
@@ -260,18 +289,7 @@ def test_two_runs_of_the_same_experiment_are_refused(workdir, tmp_path):
 
 
 def test_search_over_settings_makes_a_column_for_each(tmp_path):
-  regression.main(
-    [
-      "regression",
-      f"--workdir={tmp_path}/runs",
-      "--preset=smoke",
-      "--function=booth",
-      "--num_train=20",
-      "--method=all",
-      "--scaling=none,standard",
-      "--num_steps=50",
-    ]
-  )
+  run_here(tmp_path / "runs", "--num_train=20", "--scaling=none,standard")
   table, _ = report.REPORT.write(tmp_path / "runs", tmp_path / "out")
   assert "| points | scaling |" in table
   assert "| 20 | none |" in table and "| 20 | standard |" in table

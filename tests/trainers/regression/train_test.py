@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from trainers.regression import train as regression
 from trainers.regression.learner import METHODS
 
 SMOKE = regression.PRESETS["smoke"]
+_FASTER = 1e-3  # a learning rate that shows in a few steps
 
 
 def config_of(**changes):
@@ -46,10 +48,12 @@ def first_gradients(config):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_seeds_side_by_side_train_as_they_would_alone(method):
-  together = config_of(method=method, num_train=20, seed=(3, 8))
+def test_seeds_side_by_side_train_as_they_would_alone(method, eagerly):
+  together = config_of(
+    method=method, num_train=20, seed=(3, 8), learning_rate=_FASTER
+  )
   losses, gradients = first_gradients(together)
-  _, later = train_briefly(together, 50)
+  _, later = train_briefly(together, 10)
   for index, seed in enumerate(together.seed):
     alone = dataclasses.replace(together, seed=(seed,))
     losses_alone, gradients_alone = first_gradients(alone)
@@ -59,15 +63,16 @@ def test_seeds_side_by_side_train_as_they_would_alone(method):
       np.testing.assert_allclose(both[index], one[0], atol=1e-5 * size)
     # Weights after many updates of Adam would hang on rounding; the loss does
     # not, and has moved by much more than this.
-    _, later_alone = train_briefly(alone, 50)
+    _, later_alone = train_briefly(alone, 10)
     np.testing.assert_allclose(later[index], later_alone[0], rtol=1e-4)
     assert later[index] < 0.999 * losses[index]
 
 
-def test_derivative_weight_zero_is_regular_training():
-  regular, _ = train_briefly(config_of(method="regular", num_train=20), 50)
+def test_derivative_weight_zero_is_regular_training(eagerly):
+  common = {"num_train": 20, "learning_rate": _FASTER}
+  regular, _ = train_briefly(config_of(method="regular", **common), 10)
   zero, _ = train_briefly(
-    config_of(method="sobolev", num_train=20, derivative_weight=0.0), 50
+    config_of(method="sobolev", derivative_weight=0.0, **common), 10
   )
   for a, b in zip(regular, zero, strict=True):
     np.testing.assert_allclose(a, b, atol=1e-7)
@@ -118,7 +123,7 @@ def test_batches_depend_on_the_step_alone():
     np.testing.assert_array_equal(array, joined)
 
 
-def test_standard_scaling_returns_to_the_functions_own_units():
+def test_standard_scaling_returns_to_the_functions_own_units(eagerly):
   config = config_of(num_train=50, scaling="standard")
   examples = regression.build_examples(config)
   scaling = regression.build_scaling(config, examples)
@@ -140,29 +145,45 @@ def test_standard_scaling_returns_to_the_functions_own_units():
   assert values.std() > 0
 
 
-def test_sobolev_training_generalises_better_from_twenty_points(tmp_path):
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+  """Four runs of two kinds: their folder, and the learners made for them."""
+  folder, made = tmp_path_factory.mktemp("sweep"), []
+
+  class Counted(regression.RegressionLearner):
+    def __init__(self, *settings):
+      super().__init__(*settings)
+      made.append(self)
+
+  settings = ["--preset=smoke", "--num_train=20", "--method=all"]
+  settings += ["--function=booth,mccormick", "--scaling=standard"]
+  settings += ["--num_steps=1000", "--evaluate_every=1000", "--seed=1,2"]
+  settings += [f"--learning_rate={_FASTER}", f"--workdir={folder}"]
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(regression, "RegressionLearner", Counted)
+    patch.setattr(regression, "_learners", regression.Pool(most=8))
+    patch.setattr(regression, "_show_surface", lambda *_: None)
+    assert regression.main(["regression", *settings]) == 0
+  return folder, made
+
+
+def test_sobolev_training_generalises_better_from_twenty_points(sweep):
+  folder, _ = sweep
   errors = {}
   for method in METHODS:
-    config = dataclasses.replace(
-      SMOKE,
-      function="mccormick",
-      method=method,
-      num_train=20,
-      num_steps=2000,
-      learning_rate=1e-3,
-      evaluate_every=2000,
-      checkpoint_every=2000,
-    )
-    result = regression.train(config, tmp_path / method)
-    errors[method] = np.array(result["test_mse"])
+    path = folder / "mccormick" / method / "finished.json"
+    errors[method] = np.array(json.loads(path.read_text())["test_mse"])
   assert np.all(errors["sobolev"] < 0.5 * errors["regular"])
 
 
-def test_saved_networks_predict_as_the_trained_ones(tmp_path):
-  config = config_of(num_train=20, scaling="standard")
-  result = regression.train(config, tmp_path)
+def test_saved_networks_predict_as_the_trained_ones(sweep):
+  config = config_of(
+    num_train=20, scaling="standard", seed=(1, 2), learning_rate=_FASTER
+  )
+  folder = sweep[0] / "booth" / "sobolev"
+  result = json.loads((folder / "finished.json").read_text())
   test_set = regression.build_test_set(config)
-  with regression.load_networks(tmp_path, config) as (learner, scaling):
+  with regression.load_networks(folder, config) as (learner, scaling):
     assert regression.evaluate(learner, scaling, test_set) == result
 
 
@@ -181,27 +202,16 @@ def test_two_callers_get_two_networks():
   assert np.any(other.network.weights[0])
 
 
-def test_a_sweep_compiles_each_kind_of_step_once(tmp_path, monkeypatch):
-  made = []
-
-  class Counted(regression.RegressionLearner):
-    def __init__(self, *settings):
-      super().__init__(*settings)
-      made.append(self)
-
-  monkeypatch.setattr(regression, "RegressionLearner", Counted)
-  monkeypatch.setattr(regression, "_learners", regression.Pool(most=8))
-  settings = ["--preset=smoke", "--num_steps=100", "--num_train=20"]
-  settings += ["--function=booth,bukin", "--method=all", "--seed=1,2"]
-  regression.main(["regression", f"--workdir={tmp_path}", *settings])
-  assert len(list(tmp_path.glob("*/*/finished.json"))) == 4
+def test_a_sweep_compiles_each_kind_of_step_once(sweep):
+  folder, made = sweep
+  assert len(list(folder.glob("*/*/finished.json"))) == 4
   assert len(made) == 2
   for learner in made:
     assert learner.train_steps.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
-def test_a_batch_that_is_not_finite_leaves_everything_as_it_was(bad):
+def test_a_batch_that_is_not_finite_leaves_everything_as_it_was(bad, eagerly):
   config = config_of(num_train=20, method="sobolev")
   learner = regression.build_learner(config)
   examples = regression.build_examples(config)

@@ -1,4 +1,4 @@
-"""The compiled steps of Table 1's methods: what is equal and what moves."""
+"""The steps of Table 1's methods: what is equal and what moves."""
 
 import dataclasses
 
@@ -12,6 +12,10 @@ from trainers.synthetic_gradients import train as synthetic_gradients
 
 SMOKE = synthetic_gradients.PRESETS["smoke"]
 
+# Tracing one of these steps takes ten times as long as making it. Traced ones
+# are made by train_test, by replicas_test and on parameter servers.
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def config_of(**changes):
   return dataclasses.replace(SMOKE, **changes)
@@ -22,7 +26,7 @@ def build(config, image_shape=(32, 32, 1)):
   return learner.SyntheticGradientLearner(config, strategy, image_shape, 10)
 
 
-def take_steps(learner, config, count=3):
+def take_steps(learner, config, count=2):
   data = Digits(config.seed)
   for step in range(count):
     logs = learner.train_step(*data.training_batch(step, config.batch_size))
@@ -38,7 +42,7 @@ def test_hogwild_and_sync_are_the_same_on_one_replica():
   for updates in ("hogwild", "sync"):
     config = config_of(estimator_updates=updates, num_modules=1)
     learner = build(config)
-    take_steps(learner, config)
+    take_steps(learner, config)  # of which the second hears the estimators
     snapshots.append(state(learner))
   for a, b in zip(*snapshots, strict=True):
     np.testing.assert_array_equal(a, b)
@@ -50,7 +54,7 @@ def test_every_method_trains_what_it_should(method):
   learner = build(config)
   before = [v.numpy() for v in learner.network.main_variables]
   asked = [v.numpy() for v in learner.network.estimator_variables]
-  logs = take_steps(learner, config, 2)
+  logs = take_steps(learner, config)
   assert np.isfinite(logs["loss"])
   moved = [
     np.any(v.numpy() != w)
@@ -74,7 +78,7 @@ def test_backpropagation_is_the_unsplit_network():
   for num_modules in (1, 0):
     config = config_of(method="backprop", num_modules=num_modules)
     learner = build(config)
-    take_steps(learner, config, 2)
+    take_steps(learner, config)
     ends.append([v.numpy() for v in learner.network.main_variables])
   for a, b in zip(*ends, strict=True):
     np.testing.assert_array_equal(a, b)
@@ -93,7 +97,7 @@ def test_all_methods_start_from_the_same_network():
 @pytest.mark.parametrize(
   ("method", "num_modules"), [("sobolev", 2), ("direct", 1), ("noprop", 1)]
 )
-def test_each_border_has_an_asymmetry(method, num_modules, eagerly):
+def test_each_border_has_an_asymmetry(method, num_modules):
   learner = build(config_of(method=method, num_modules=num_modules))
   if method == "direct":  # out of its zero
     for estimator in learner.network.estimators:
@@ -107,7 +111,7 @@ def test_each_border_has_an_asymmetry(method, num_modules, eagerly):
     assert (value == 0) == (method == "noprop")
 
 
-def test_a_refused_update_changes_nothing_not_even_moving_statistics(eagerly):
+def test_a_refused_update_changes_nothing_not_even_moving_statistics():
   config = config_of(num_modules=1)
   learner = build(config)
   x, y = Digits().training_batch(0, config.batch_size)
@@ -124,7 +128,7 @@ def test_a_refused_update_changes_nothing_not_even_moving_statistics(eagerly):
   assert np.isfinite(logs["loss"])
 
 
-def test_an_estimators_gradient_alone_can_stop_a_step(eagerly):
+def test_an_estimators_gradient_alone_can_stop_a_step():
   config = config_of(num_modules=1, estimator_loss="l2")
   learner = build(config)
   # What it says is far too large, and the main network does not hear of it

@@ -56,7 +56,9 @@ _TWO_REPLICAS = textwrap.dedent(
     moves = [b - a for a, b in zip(start, state(learner), strict=True)]
     return learner, moves, logits, logs
 
+  tf.config.run_functions_eagerly(True)  # the replicas' steps are traced
   one = train("sync", tf.distribute.get_strategy(), 2)
+  tf.config.run_functions_eagerly(False)
   two = train("sync", both, 2)
   assert len(one[1]) > 60
   for a, b in zip(one[1], two[1], strict=True):

@@ -63,13 +63,17 @@ def test_stopped_run_on_games_resumes_to_the_same_bytes(
   assert np.all(np.isfinite(rows["cosine_1"]))
 
 
-def test_imagenet_trains_through_the_real_loader(tmp_path, capsys):
+def test_imagenet_trains_through_the_real_loader(tmp_path, capsys, eagerly):
   broken = [("broken.JPEG", b"no picture")]
   imagenet_stand_in.write_stand_in(
     tmp_path / "tfds", 11, 3, {"train": broken, "validation": broken}
   )
   config = dataclasses.replace(
-    SMALL, dataset="imagenet", method="critic", data_dir=str(tmp_path / "tfds")
+    SMALL,
+    dataset="imagenet",
+    method="critic",
+    num_steps=1,
+    data_dir=str(tmp_path / "tfds"),
   )
   result = synthetic_gradients.train(config, tmp_path / "run")
   assert np.isfinite(result["test_loss"])
@@ -78,7 +82,7 @@ def test_imagenet_trains_through_the_real_loader(tmp_path, capsys):
   )
 
 
-def test_top5_counts_the_five_most_probable(games):
+def test_top5_counts_the_five_most_probable(games, eagerly):
   config = dataclasses.replace(SMALL, method="backprop")
   learner = SyntheticGradientLearner(
     config, tf.distribute.get_strategy(), (32, 32, 3), 8

@@ -21,6 +21,7 @@ SMOKE = synthetic_gradients.PRESETS["smoke"]
 
 
 _RESULTS = ("metrics.csv", "finished.json")
+_FEW = ("--num_steps=4", "--evaluate_every=2", "--checkpoint_every=2")
 
 
 def config_of(**changes):
@@ -56,18 +57,18 @@ def state(learner):
   return [variable.numpy() for variable in learner.variables]
 
 
-def test_stopped_run_resumes_to_the_same_bytes(tmp_path, capsys):
+def test_stopped_run_resumes_to_the_same_bytes(tmp_path, capsys, eagerly):
   whole, parts = tmp_path / "whole", tmp_path / "parts"
-  run_here(whole, "--num_modules=1")
+  run_here(whole, "--num_modules=1", *_FEW)
   shutil.copytree(whole, parts)
   capsys.readouterr()
   # As a crash leaves it: a checkpoint of the middle, rows beyond it.
   newest = sorted(parts.glob("checkpoints/step_*"))[-1]
-  assert newest.name.endswith("20")
+  assert newest.name.endswith("4")
   next(newest.glob("state.data*")).unlink()
   (parts / "finished.json").unlink()
-  run_here(parts, "--num_modules=1")
-  assert "Resuming at step 10" in capsys.readouterr().out
+  run_here(parts, "--num_modules=1", *_FEW)
+  assert "Resuming at step 2" in capsys.readouterr().out
   assert results(parts) == results(whole)
   states = [
     tf.train.load_checkpoint(w / "checkpoints" / newest.name / "state")
@@ -80,9 +81,9 @@ def test_stopped_run_resumes_to_the_same_bytes(tmp_path, capsys):
 
 
 def test_metrics_hold_a_column_per_border(tmp_path, eagerly):
-  assert run_here(tmp_path, "--method=noprop", "--num_modules=2") == 0
+  assert run_here(tmp_path, "--method=noprop", "--num_modules=2", *_FEW) == 0
   rows = np.genfromtxt(tmp_path / "metrics.csv", delimiter=",", names=True)
-  assert list(rows["step"]) == [10, 20]
+  assert list(rows["step"]) == [2, 4]
   assert np.all(rows["cosine_2"] == 0)
   np.testing.assert_allclose(rows["relative_error_1"], 1, rtol=1e-5)
   assert np.all(np.isnan(rows["value_loss_1"]))  # Noprop predicts none
@@ -106,12 +107,12 @@ def test_one_diverging_run_does_not_stop_the_others(tmp_path, capsys, eagerly):
   code = run_here(
     tmp_path,
     "--method=backprop",
-    "--learning_rate=1e9,0.1",
-    "--num_steps=12",
+    "--learning_rate=1e30,0.1",
+    "--num_steps=5",
   )
   assert code == 1
   assert (tmp_path / "0.1" / "finished.json").exists()
-  assert not (tmp_path / "1000000000.0" / "finished.json").exists()
+  assert not (tmp_path / "1e+30" / "finished.json").exists()
   assert "is not finite" in capsys.readouterr().err
 
 
@@ -179,7 +180,8 @@ def test_cifar10_trains_at_full_width_through_the_real_loader(tmp_path):
     paper,
     num_replicas=1,
     batch_size=4,
-    num_steps=3,
+    num_steps=2,
+    evaluate_every=1,  # every step is measured: one graph is enough
     data_dir=str(tmp_path / "tfds"),
   )
   result = synthetic_gradients.train(config, tmp_path / "run")
