@@ -156,6 +156,7 @@ def save(figure, path, note=""):
     add_note(figure, note)
   drawn = io.BytesIO()
   figure.savefig(drawn, format="png", dpi=110)
+  figure.set_layout_engine("none")  # it stands: both files look the same
   vector = f"{os.path.splitext(path)[0]}.pdf"
   # Without its date the file depends on the numbers alone.
   figure.savefig(vector, dpi=160, metadata={"CreationDate": None})

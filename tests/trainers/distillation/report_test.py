@@ -49,6 +49,18 @@ def write_run(folder, error, kl, played=None, **changes):
 
 
 @pytest.fixture
+def undrawn(monkeypatch):
+  """What the figures would be drawn from: arguments by the file's name."""
+  drawn = {}
+
+  def keep(path, *arguments):
+    drawn[pathlib.Path(path).name] = arguments
+
+  monkeypatch.setattr(distillation_report.figures, "save_curves", keep)
+  return drawn
+
+
+@pytest.fixture
 def runs(tmp_path):
   """Sobolev: 4 times less KL at 1 % on Breakout, less elsewhere."""
   gains = {("breakout", 1.0): 4, ("breakout", 50.0): 2}
@@ -91,7 +103,7 @@ def cells(text, *start):
   raise AssertionError(f"no row {start} in {text}")
 
 
-def test_report_compares_the_methods_in_every_scenario(runs, tmp_path):
+def test_report_compares_the_methods_in_every_scenario(runs, tmp_path, undrawn):
   output = tmp_path / "output"
   text, _ = distillation_report.REPORT.write(runs, output)
   assert (output / "table.md").read_text() == text
@@ -102,7 +114,7 @@ def test_report_compares_the_methods_in_every_scenario(runs, tmp_path):
   assert "not settled" in cells(text, "pong", "50")[9]
 
 
-def test_report_answers_each_sentence_of_the_paper(runs, tmp_path):
+def test_report_answers_each_sentence_of_the_paper(runs, tmp_path, undrawn):
   text, _ = distillation_report.REPORT.write(runs, tmp_path / "output")
   assert (
     '"In all scenarios", KL: Sobolev is better in 2 of 4 scenarios (shown in '
@@ -114,7 +126,7 @@ def test_report_answers_each_sentence_of_the_paper(runs, tmp_path):
 
 
 @pytest.mark.parametrize("pong, word", [(1.5, "are closest"), (3, "are NOT")])
-def test_a_large_loss_is_no_small_gap(tmp_path, pong, word):
+def test_a_large_loss_is_no_small_gap(tmp_path, undrawn, pong, word):
   for game, ratio in (("pong", pong), ("breakout", 0.5)):
     for method, kl in (("regular", 0.1 * ratio), ("sobolev", 0.1)):
       write_run(
@@ -124,7 +136,7 @@ def test_a_large_loss_is_no_small_gap(tmp_path, pong, word):
   assert f"{word} " in text and f"pong {pong:.2f}, breakout 0.50" in text
 
 
-def test_a_loss_in_low_data_is_not_called_a_gain(tmp_path):
+def test_a_loss_in_low_data_is_not_called_a_gain(tmp_path, undrawn):
   for percentage, kl in ((1.0, 0.2), (50.0, 0.3)):
     for seed in (0, 1):
       for method in ("regular", "sobolev"):
@@ -141,7 +153,9 @@ def test_a_loss_in_low_data_is_not_called_a_gain(tmp_path):
   assert "there is NO gain there; regular KL is 0.50 times" in text
 
 
-def test_report_lists_controls_scores_and_unfinished_runs(runs, tmp_path):
+def test_report_lists_controls_scores_and_unfinished_runs(
+  runs, tmp_path, undrawn
+):
   text, _ = distillation_report.REPORT.write(runs, tmp_path / "output")
   row = cells(text, "breakout", "1", "sobolev")
   assert row[7:10] == [
@@ -163,20 +177,12 @@ def test_report_lists_controls_scores_and_unfinished_runs(runs, tmp_path):
   assert len(lines) == 2 * 2 * 2 * 3 + 3
   (lost,) = [line for line in lines if not line["test_kl"]]
   assert (lost["method"], lost["seed"]) == ("sobolev", "3")
-  for name in ("figure4.png", "controls.png"):
-    assert (tmp_path / "output" / name).read_bytes().startswith(b"\x89PNG")
+  assert set(undrawn) == {"figure4.png", "controls.png"}
 
 
-def test_the_figures_are_handed_every_curve(runs, tmp_path, monkeypatch):
-  drawn, compared = {}, {}
-
-  def keep(path, lines, levels, note):
-    compared.update(levels)
-    drawn[pathlib.Path(path).stem] = lines
-
-  monkeypatch.setattr(distillation_report.figures, "save_curves", keep)
+def test_the_figures_are_handed_every_curve(runs, tmp_path, undrawn):
   distillation_report.REPORT.write(runs, tmp_path / "output")
-  lines = drawn["figure4"]
+  lines, compared, _ = undrawn["figure4.png"]
   assert list(lines) == [
     (game, measure, percentage)
     for game in ("pong", "breakout")
@@ -196,33 +202,41 @@ def test_the_figures_are_handed_every_curve(runs, tmp_path, monkeypatch):
   gains = 2 * np.array([1, 1.05, 1 / 1.05])[:, np.newaxis]
   np.testing.assert_allclose(errors, spreads / gains * [0.4, 0.2], rtol=1e-5)
   # The controls stand beside both methods, and only where there are any.
-  assert {key[::2] for key in drawn["controls"]} == {("pong", 1.0)}
-  for methods in drawn["controls"].values():
+  controls, *_ = undrawn["controls.png"]
+  assert {key[::2] for key in controls} == {("pong", 1.0)}
+  for methods in controls.values():
     assert list(methods) == ["regular", "sobolev", "noise", "attention"]
 
 
-def test_redrawing_needs_no_runs_and_changes_nothing(runs, tmp_path):
+def test_redrawing_needs_no_runs_and_changes_nothing(tmp_path):
+  for method in ("regular", "sobolev", "noise"):
+    folder = tmp_path / "runs" / method
+    write_run(folder, 0.1, 0.2, game="pong", method=method)
   output = tmp_path / "output"
-  text, _ = distillation_report.REPORT.write(runs, output)
+  text, _ = distillation_report.REPORT.write(tmp_path / "runs", output)
   before = {path: path.read_bytes() for path in output.iterdir()}
   assert len(before) == 8
+  for name in ("figure4.png", "controls.png"):
+    assert before[output / name].startswith(b"\x89PNG")
   for name in ("table.md", "figure4.png", "controls.png"):
     (output / name).unlink()
   assert distillation_report.REPORT.redraw(output) == text
   assert {path: path.read_bytes() for path in output.iterdir()} == before
 
 
-def test_a_missing_file_of_curves_leaves_the_picture(runs, tmp_path, capsys):
+def test_a_missing_file_of_curves_leaves_the_picture(
+  runs, tmp_path, capsys, undrawn
+):
   output = tmp_path / "output"
   distillation_report.REPORT.write(runs, output)
   (output / "curves.csv").unlink()
-  (output / "figure4.png").write_bytes(b"as it was")
+  undrawn.clear()
   distillation_report.REPORT.redraw(output)
-  assert (output / "figure4.png").read_bytes() == b"as it was"
+  assert "figure4.png" not in undrawn
   assert "curves.csv is missing, so its figures stay" in capsys.readouterr().err
 
 
-def test_variants_make_rows_of_their_own(runs, tmp_path):
+def test_variants_make_rows_of_their_own(runs, tmp_path, undrawn):
   write_run(
     runs / "variant",
     0.1,

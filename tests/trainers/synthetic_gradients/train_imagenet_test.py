@@ -22,8 +22,7 @@ SMALL = dataclasses.replace(
   image_size=32,
   batch_size=4,
   num_steps=2,
-  # Every step is measured, so that only one graph has to be built.
-  evaluate_every=1,
+  evaluate_every=2,
   checkpoint_every=1,
 )
 
@@ -58,9 +57,9 @@ def test_stopped_run_on_games_resumes_to_the_same_bytes(
   for key in keys:
     np.testing.assert_array_equal(*(s.get_tensor(key) for s in states))
   rows = np.genfromtxt(parts / "metrics.csv", delimiter=",", names=True)
-  assert list(rows["step"]) == [1, 2]
-  assert np.all(rows["test_top5_accuracy"] >= rows["test_accuracy"])
-  assert np.all(np.isfinite(rows["cosine_1"]))
+  assert rows["step"] == 2
+  assert rows["test_top5_accuracy"] >= rows["test_accuracy"]
+  assert np.isfinite(rows["cosine_1"])
 
 
 def test_imagenet_trains_through_the_real_loader(tmp_path, capsys, eagerly):

@@ -39,6 +39,18 @@ def run_here(workdir, *settings):
   )
 
 
+@pytest.fixture(scope="module")
+def restored():
+  """A function that reads a run's newest checkpoint; all share one learner."""
+  learner = ActorCritic(SMOKE, 4)
+
+  def restore(workdir):
+    folder = workdir / "checkpoints"
+    return checkpoints.restore(learner.trackables(), folder), learner
+
+  return restore
+
+
 def read_rows(workdir):
   with open(workdir / "metrics.csv", encoding="utf-8", newline="") as file:
     return list(csv.DictReader(file))
@@ -212,14 +224,12 @@ def test_learning_rate_falls_linearly_to_zero():
   np.testing.assert_allclose(rates, [0.5, 0.375, 0, 0])
 
 
-def test_a_seed_fixes_a_run_of_one_thread(tmp_path):
+def test_a_seed_fixes_a_run_of_one_thread(tmp_path, restored):
   rows, weights = [], []
-  learner = ActorCritic(SMOKE, 4)
   for name in ("a", "b"):
     workdir = tmp_path / name
     assert run_here(workdir, "--num_steps=120", "--log_every=60") == 0
-    checkpoints.restore(learner.trackables(), workdir / "checkpoints")
-    weights.append(state(learner))
+    weights.append(state(restored(workdir)[1]))
     rows.append(read_rows(workdir))
     for row in rows[-1]:
       for name in ("steps_per_second", *actor.TASKS):
@@ -229,14 +239,13 @@ def test_a_seed_fixes_a_run_of_one_thread(tmp_path):
   assert [row["step"] for row in rows[0]] == ["60", "120"]
 
 
-def test_threads_share_the_steps_and_the_variables(tmp_path):
+def test_threads_share_the_steps_and_the_variables(tmp_path, restored):
   config = config_of(num_threads=3, num_steps=200, num_score_games=1)
   result = a3c.train(config, tmp_path)
   assert set(result) == {
     *("sampled_mean", "sampled_std", "greedy_mean", "greedy_std")
   }
-  learner = ActorCritic(config, 4)
-  step = checkpoints.restore(learner.trackables(), tmp_path / "checkpoints")
+  step, learner = restored(tmp_path)
   assert 200 <= step < 230  # whole rollouts of each thread
   updates = learner.optimizer.iterations.numpy()
   assert updates == step // 10
@@ -252,7 +261,10 @@ def test_threads_share_the_steps_and_the_variables(tmp_path):
   assert sum(float(row[name]) for name in actor.TASKS) == pytest.approx(1)
 
 
-def test_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch, capsys):
+def test_stopped_run_goes_on_from_its_checkpoint(
+  tmp_path, monkeypatch, capsys, restored
+):
+  settings = ("--num_steps=120", "--log_every=40", "--checkpoint_every=80")
   log = run.Run.log
 
   def log_and_stop(self, step, values):
@@ -260,25 +272,20 @@ def test_stopped_run_goes_on_from_its_checkpoint(tmp_path, monkeypatch, capsys):
     os.kill(os.getpid(), signal.SIGTERM)
 
   monkeypatch.setattr(run.Run, "log", log_and_stop)
-  assert run_here(tmp_path) == 128 + signal.SIGTERM
-  assert "SIGTERM: stopped at step 100" in capsys.readouterr().err
+  assert run_here(tmp_path, *settings) == 128 + signal.SIGTERM
+  assert "SIGTERM: stopped at step 40" in capsys.readouterr().err
   monkeypatch.setattr(run.Run, "log", log)
-  assert run_here(tmp_path) == 0
-  assert "Resuming at step 100." in capsys.readouterr().out
-  assert [r["step"] for r in read_rows(tmp_path)] == [
-    "100",
-    "200",
-    "300",
-    "400",
-  ]
-  learner = ActorCritic(config_of(), 4)
-  checkpoints.restore(learner.trackables(), tmp_path / "checkpoints")
-  assert learner.optimizer.iterations.numpy() == 40  # none lost, none twice
-  assert run_here(tmp_path) == 0
+  assert run_here(tmp_path, *settings) == 0
+  assert "Resuming at step 40." in capsys.readouterr().out
+  assert [r["step"] for r in read_rows(tmp_path)] == ["40", "80", "120"]
+  _, learner = restored(tmp_path)
+  assert learner.optimizer.iterations.numpy() == 12  # none lost, none twice
+  assert run_here(tmp_path, *settings) == 0
   assert "finished already" in capsys.readouterr().out
 
 
 def test_a_stop_during_the_last_games_is_heard(tmp_path, monkeypatch, capsys):
+  settings = ("--num_steps=20", "--num_score_games=1")
   play = game_scores.play
 
   def stop_and_play(*arguments, **named):
@@ -286,12 +293,12 @@ def test_a_stop_during_the_last_games_is_heard(tmp_path, monkeypatch, capsys):
     return play(*arguments, **named)
 
   monkeypatch.setattr(game_scores, "play", stop_and_play)
-  assert run_here(tmp_path, "--num_score_games=1") == 128 + signal.SIGTERM
+  assert run_here(tmp_path, *settings) == 128 + signal.SIGTERM
   assert "stopped after the last step" in capsys.readouterr().err
   assert not (tmp_path / "finished.json").exists()
-  monkeypatch.setattr(game_scores, "play", play)
+  monkeypatch.setattr(game_scores, "play", lambda *_, **named: np.ones(1))
   capsys.readouterr()
-  assert run_here(tmp_path, "--num_score_games=1") == 0
+  assert run_here(tmp_path, *settings) == 0
   assert "actors' time" not in capsys.readouterr().out  # nobody acted
 
 
@@ -309,13 +316,15 @@ def test_a_resumed_run_plays_other_games():
   assert np.any(frames[0] != frames[1])
 
 
-def test_a_gradient_that_is_not_finite_stops_and_keeps_the_weights(tmp_path):
+def test_a_gradient_that_is_not_finite_stops_and_keeps_the_weights(
+  tmp_path, restored
+):
   config = config_of(learning_rate=1e30, reduction="sum", clip=1e30)
   with pytest.raises(run.NotFinite, match="not finite at step") as error:
     a3c.train(config, tmp_path)
   assert "Lower --learning_rate" in str(error.value)
-  learner = ActorCritic(config, 4)
-  assert checkpoints.restore(learner.trackables(), tmp_path / "checkpoints")
+  step, learner = restored(tmp_path)
+  assert step
   assert loop.is_finite(learner.network.variables)
   assert not (tmp_path / "finished.json").exists()
 
