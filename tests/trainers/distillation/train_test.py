@@ -29,8 +29,16 @@ from trainers.lifecycle.run import NotFinite
 from trainers.teachers import files as teacher_files
 
 GAME = "breakout"
-NUM_FRAMES = 600
+NUM_FRAMES = 320
 _RESULTS = ("metrics.csv", "finished.json")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_games():
+  """Cuts games after a hundred steps; a greedy policy can go on for ever."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(outcome.game_scores, "_MAX_EPISODE_FRAMES", 400)
+    yield
 
 
 @pytest.fixture(scope="module")

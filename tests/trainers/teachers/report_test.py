@@ -16,6 +16,14 @@ from trainers.teachers import scores as game_scores
 from trainers.teachers import train as a3c
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_games():
+  """Cuts games after a hundred steps; a greedy policy can go on for ever."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(game_scores, "_MAX_EPISODE_FRAMES", 400)
+    yield
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
   """A short run of Breakout that is finished."""
@@ -38,6 +46,12 @@ def report(runs, tmp_path_factory):
   output = tmp_path_factory.mktemp("report")
   teacher_report.REPORT.write(str(runs), str(output))
   return output
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+  """Leaves the curves out, which `report` has drawn."""
+  monkeypatch.setattr(teacher_report.figures, "save_curves", lambda *_: None)
 
 
 def report_again(runs, output):
@@ -69,7 +83,9 @@ def test_the_table_names_the_teacher(report):
   assert "at 1M" not in table  # the run has not come so far
 
 
-def test_an_unchanged_teacher_is_not_played_again(report, runs, monkeypatch):
+def test_an_unchanged_teacher_is_not_played_again(
+  report, runs, monkeypatch, undrawn
+):
   before = (report / "breakout.json").read_text()
 
   def refuse(*unused, **also_unused):
@@ -161,7 +177,9 @@ def test_wrong_folders_give_one_sentence(runs, tmp_path):
     report_again(tmp_path, tmp_path / "out")
 
 
-def test_a_run_that_is_not_finished_is_no_teacher_yet(runs, tmp_path, capsys):
+def test_a_run_that_is_not_finished_is_no_teacher_yet(
+  runs, tmp_path, capsys, undrawn
+):
   half = tmp_path / "runs" / "pong"
   shutil.copytree(runs / "breakout", half)
   (half / "finished.json").unlink()

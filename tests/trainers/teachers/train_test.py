@@ -39,6 +39,14 @@ def run_here(workdir, *settings):
   )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_games():
+  """Cuts games after a hundred steps; a greedy policy can go on for ever."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(game_scores, "_MAX_EPISODE_FRAMES", 400)
+    yield
+
+
 @pytest.fixture(scope="module")
 def restored():
   """A function that reads a run's newest checkpoint; all share one learner."""
