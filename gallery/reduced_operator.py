@@ -4,9 +4,11 @@ Diffusion through a medium of random permeability: -(exp(m) u')' = 1 with a
 Gaussian field m on 1,000 cells. Neither m nor u is as large as it looks. The
 field is described by its 16 leading modes, the solution by the 4 leading modes
 of some solutions, and between them the derivative is a matrix of 4 x 16 numbers
-instead of 999 x 1,000. With the sparse LU of a solve at hand, four adjoint
-solves give it. (After O'Leary-Roseberry et al., "Derivative-Informed Neural
-Operator", 2024.)
+instead of 999 x 1,000. Four adjoint solves give it. They reuse the sparse LU of
+the forward solve: with all that belongs to them they take a third of its time
+(0.18 ms against 0.55). At equal numbers of forward solves the rival has 256
+values; if an adjoint solve counts like a forward one, it has 1,280. (After
+O'Leary-Roseberry et al., "Derivative-Informed Neural Operator", 2024.)
 """
 
 import pathlib
@@ -106,8 +108,8 @@ axes[0].plot(middles[:-1], solve(field)[0], label="solution")
 axes[0].plot(
   middles[:-1], MEAN + DECODER @ y_test[0], "--", label="its 4 modes"
 )
-axes[0].set(xlabel="s", title="one of the held-out fields")
-axes[0].legend()
+axes[0].set(xlabel="s", title="one of the held-out fields", ylim=(-0.3, 0.19))
+axes[0].legend(loc="lower left")
 axes[1].barh(
   [name.replace(", ", ",\n") for name in errors],
   [100 * jacobian for _, jacobian in errors.values()],
