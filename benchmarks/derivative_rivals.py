@@ -24,7 +24,7 @@ def _points(inputs, points, seed):
 
 
 def jax_candidates(inputs, outputs, points, order):
-  """JAX: `jax.experimental.jet`, nested `jvp`, `jacfwd` and `jacrev`."""
+  """JAX: `jax.experimental.jet`, `jvp`, `vjp`, `jacfwd` and `jacrev`."""
   import jax
   import jax.numpy as jnp
   from jax.experimental import jet as jax_jet
@@ -44,6 +44,17 @@ def jax_candidates(inputs, outputs, points, order):
     )
     return (value, *terms)
 
+  def tangents(parameters):
+    return jax.jvp(lambda z: network(parameters, z), (x,), (v,))
+
+  def cotangents(parameters):
+    value, back = jax.vjp(lambda z: network(parameters, z), x)
+    return value, back(jnp.ones_like(value))[0]
+
+  def curvatures(parameters):
+    gradient = jax.grad(lambda z: network(parameters, z).sum())
+    return network(parameters, x), jax.jvp(gradient, (x,), (v,))[1]
+
   def jacobian(mode):
     def terms(parameters):
       single = mode(lambda z: network(parameters, z))
@@ -60,6 +71,9 @@ def jax_candidates(inputs, outputs, points, order):
   measured = {
     "value": lambda parameters: (network(parameters, x),),
     "jet": jets,
+    "jvp": tangents,
+    "vjp": cotangents,
+    "hvp": curvatures,
     "forward": jacobian(jax.jacfwd),
     "reverse": jacobian(jax.jacrev),
     "auto": jacobian(jax.jacfwd if inputs < outputs else jax.jacrev),
@@ -104,6 +118,17 @@ def torch_candidates(inputs, outputs, points, order):
 
     return higher
 
+  def tangents(parameters):
+    return torch.func.jvp(lambda z: network(parameters, z), (x,), (v,))
+
+  def cotangents(parameters):
+    value, back = torch.func.vjp(lambda z: network(parameters, z), x)
+    return value, back(torch.ones_like(value))[0]
+
+  def curvatures(parameters):
+    gradient = torch.func.grad(lambda z: network(parameters, z).sum())
+    return network(parameters, x), torch.func.jvp(gradient, (x,), (v,))[1]
+
   def jacobian(mode):
     def terms(parameters):
       single = mode(lambda z: network(parameters, z))
@@ -122,6 +147,9 @@ def torch_candidates(inputs, outputs, points, order):
     "nested jvp": lambda parameters: nested(
       lambda z: network(parameters, z), order
     )(x),
+    "jvp": tangents,
+    "vjp": cotangents,
+    "hvp": curvatures,
     "forward": jacobian(torch.func.jacfwd),
     "reverse": jacobian(torch.func.jacrev),
     "auto": jacobian(torch.func.jacfwd if forward else torch.func.jacrev),

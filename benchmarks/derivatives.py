@@ -3,18 +3,19 @@
     python -m benchmarks.derivatives [--output=results/benchmarks]
 
 Four questions: what order K along a direction costs (Taylor mode against
-nested tapes), what products with one direction per point cost, what a Jacobian
-costs when inputs and outputs differ in number (forward or reverse by shape),
-and what a Laplacian costs. The network has two
+nested tapes), what products with one direction per point cost (against the
+whole Hessian), what a Jacobian costs when inputs and outputs differ in number
+(forward or reverse by shape), and what a Laplacian costs. The network has two
 hidden layers of 256 tanh units; a training step is the gradient of the mean
 squared derivatives w.r.t. all parameters. All candidates of a row take turns in
-one process, and the processor's time counts, not the clock's. "Arithmetic" is
-the number of products per layer against those of the plain step of the same
-library, which the ratios are against too. The rivals come with
+one process with one thread, and the processor's time counts, not the clock's.
+"Arithmetic" is the number of products per layer against those of the plain step
+of the same library, which the ratios are against too. The rivals come with
 `pip install -r requirements-bench.txt`; one that is missing is left out.
 """
 
 import importlib.util
+import os
 import time
 
 import sonnet as snt
@@ -28,6 +29,14 @@ _RIVALS = {
   "JAX": ("jax", derivative_rivals.jax_candidates),
   "torch.func": ("torch", derivative_rivals.torch_candidates),
 }
+
+
+# A whole Hessian of 10 inputs is 10 products; values share their forward pass.
+_PRODUCT_ROWS = (
+  (("jvp",), "2"),
+  (("vjp",), "2"),
+  (("hvp", "whole Hessian"), "4, and 22 for the whole"),
+)
 
 
 def our_candidates(inputs, outputs, points, order):
@@ -61,6 +70,7 @@ def our_candidates(inputs, outputs, points, order):
     "jvp": lambda: PRODUCTS["jvp"](network, x, u),
     "vjp": lambda: PRODUCTS["vjp"](network, x, ones),
     "hvp": lambda: PRODUCTS["hvp"](network, x, u),
+    "whole Hessian": lambda: derivatives(network, x, 2)[::2],
     "laplacian": lambda: laplacian(network, x),
     "jets of all inputs": lambda: _laplacian_by_jets(network, x),
     "trace of the Hessian": lambda: _laplacian_by_hessian(network, x),
@@ -129,6 +139,8 @@ def make_line(label, arithmetic, times):
       for (of, column), time in times.items()
       if of == library and column != "value"
     ]
+    if not cells:  # This library has none of them.
+      continue
     lines.append(
       f"| {label} | {library} | {plain:.0f} | {arithmetic} "
       f"| {'; '.join(cells)} |"
@@ -150,13 +162,13 @@ def make_report(rounds):
   """The whole report as Markdown."""
   lines = _header("Training on K derivatives along a direction, 10 inputs")
   for order in (1, 2, 3, 4):
-    columns = ("jet", "nested tapes")
+    columns = ("jet", "nested tapes", "nested jvp")
     times = time_row(columns, 10, 1, 256, order, True, rounds)
     lines += make_line(f"K = {order}", f"{1 + order} (jet)", times)
   lines += _header("Training on values and one product per point, 10 inputs")
-  for column, arithmetic in (("jvp", "2"), ("vjp", "2"), ("hvp", "4")):
-    times = time_row((column,), 10, 1, 256, 1, True, rounds)
-    lines += make_line(column, arithmetic, times)
+  for columns, arithmetic in _PRODUCT_ROWS:
+    times = time_row(columns, 10, 1, 256, 1, True, rounds)
+    lines += make_line(columns[0], arithmetic, times)
   lines += _header("Training on a full Jacobian, by shape")
   for inputs, outputs in ((1, 1000), (1000, 1), (10, 100), (100, 10)):
     # The other mode takes 1,000 passes, seconds each.
@@ -166,6 +178,12 @@ def make_report(rounds):
     arithmetic = f"{1 + passes} at {inputs} to {outputs}"
     lines += make_line(f"{inputs} inputs, {outputs} outputs", arithmetic, times)
   lines += _header("A Laplacian, one output (no training)")
+  lines[-3:-3] = [
+    "",
+    "`laplacian` sums the second-order terms before they travel (2 + D "
+    "products against 1 + 2 D), and makes the first layer's products with all "
+    "inputs once for all points.",
+  ]
   for inputs in (2, 10, 100, 1000):
     columns = ["laplacian", "jets of all inputs"]
     columns += ["trace of the Hessian"] if inputs <= 100 else []
@@ -176,6 +194,16 @@ def make_report(rounds):
   return "\n".join(lines) + "\n"
 
 
+def _use_one_thread():
+  tf.config.threading.set_intra_op_parallelism_threads(1)
+  tf.config.threading.set_inter_op_parallelism_threads(1)
+  os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+  if importlib.util.find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def main(arguments=None):
   """Prints the tables, and writes them if a folder is given."""
   parser = timing.build_parser("derivatives", __doc__)
@@ -184,10 +212,11 @@ def main(arguments=None):
     "--beside", default="nothing else", help="what ran beside"
   )
   given = parser.parse_args(arguments)
+  _use_one_thread()
   text = (
     f"`python -m benchmarks.derivatives` on {timing.machine()}; medians of "
-    f"the processor's time in {given.rounds} rounds in turns; {given.beside} "
-    "ran beside.\n"
+    f"the processor's time in {given.rounds} rounds in turns, one thread for "
+    f"each library; {given.beside} ran beside.\n"
   )
   text += make_report(given.rounds)
   missing = [

@@ -8,6 +8,7 @@ differentiated, w.r.t. parameters too: that is what Sobolev training needs.
 import typing
 
 import tensorflow as tf
+from tensorflow.python.ops import control_flow_util
 
 from sobolev_tf.derivatives.arguments import (
   as_tensors,
@@ -22,7 +23,7 @@ MODES = ("auto", "forward", "reverse")
 
 # Up to this many rows a Jacobian is taken row by row. `batch_jacobian`, which
 # vectorises over more of them, has a training gradient that XLA compiles anew
-# at every call (seen in TensorFlow 2.21).
+# at every call (seen in TensorFlow 2.21), so that a loop takes its place there.
 _UNROLLED = 8
 
 
@@ -38,9 +39,7 @@ def derivatives(
 
   Each order differentiates the rows of the one before (outputs at order 1,
   outputs times inputs at order 2). Reverse mode takes one pass per row, forward
-  mode one per input. Where reverse mode has more than 8 rows, leave
-  `jit_compile` off when training: XLA would compile every step anew. Forward
-  mode and projected derivatives have no such limit.
+  mode one per input.
 
   Args:
     f: callable of one tensor `[B, *in]` that returns `[B, *out]`: a Sonnet
@@ -283,7 +282,27 @@ def _jacobian(tape, rows, x, order):
     return tf.stack(
       [tf.zeros_like(x) if g is None else g for g in gradients], axis=1
     )
+  if _is_for_xla():
+    return _row_by_row(tape, rows, x)
   return tape.batch_jacobian(rows, x)
+
+
+def _is_for_xla():
+  """Whether what is traced here belongs to a `jit_compile` function."""
+  return control_flow_util.GraphOrParentsInXlaContext(
+    tf.compat.v1.get_default_graph()
+  )
+
+
+def _row_by_row(tape, rows, x):
+  """The Jacobian by a loop, whose own gradient XLA compiles only once."""
+
+  def differentiate(row):
+    return tape.gradient(rows, x, tf.broadcast_to(row, tf.shape(rows)))
+
+  each = tf.map_fn(differentiate, tf.eye(tf.shape(rows)[1], dtype=rows.dtype))
+  jacobian = tf.experimental.numpy.moveaxis(each, 0, 1)
+  return with_shape(jacobian, rows.shape.concatenate(x.shape[1:]))
 
 
 def _contract(term, v, number, kept):

@@ -12,8 +12,8 @@ from sobolev_tf.training.resident_loss import ResidentLoss
 from sobolev_tf.training.twins import in_double_precision
 from sobolev_tf.training.updates import make_updates, sources
 
-# More rows than this are differentiated by `batch_jacobian`, whose training
-# gradient XLA compiles anew at every call (see `derivatives`).
+# More rows than this are vectorised without XLA and a loop with it, see
+# `derivatives`.
 _ROWS_FOR_XLA = 8
 _TOLERANCE = 1e-7
 

@@ -111,6 +111,32 @@ def test_a_jacobian_of_many_rows_equals_one_taken_row_by_row():
     _close(part, [term[:, first : first + 8] for term in whole])
 
 
+def test_a_jacobian_of_many_rows_is_a_loop_where_xla_compiles(monkeypatch):
+  # The gradient of the vectorised one would be compiled at every call.
+  x = tf.constant(_points((2, 10)))
+  w = tf.Variable(_points((10, 9), seed=1))
+  seen = []
+
+  def probe(x):
+    seen.append(nested_tapes._is_for_xla())
+    return x
+
+  compiled = tf.function(probe, jit_compile=True)
+  tf.function(lambda z: probe(z) + compiled(z))(x)
+  assert seen == [False, True]
+
+  @tf.function
+  def step(x):
+    with tf.GradientTape() as tape:
+      loss = tf.reduce_sum(derivatives(lambda z: tf.sin(z @ w), x)[1] ** 2)
+    return tape.gradient(loss, w)
+
+  vectorised = step(x)
+  monkeypatch.setattr(nested_tapes, "_is_for_xla", lambda: True)
+  by_loop = tf.function(step.python_function)(x)
+  np.testing.assert_allclose(by_loop, vectorised, rtol=1e-12)
+
+
 @pytest.mark.parametrize(("inputs", "outputs"), [(2, 12), (12, 2), (3, 3)])
 def test_forward_and_reverse_mode_agree_with_their_gradients(inputs, outputs):
   x = tf.constant(_points((4, inputs)))
