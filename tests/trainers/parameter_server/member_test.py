@@ -51,7 +51,7 @@ def test_a_cluster_survives_its_members_and_ends_with_its_supervisor(tmp_path):
     assert _says(run, "stopped at step") or _says(run, "stopped in step")
   stopped = run.last_step()
   newest = sorted((workdir / "checkpoints").iterdir())[-1].name
-  assert int(newest.removeprefix("step_")) >= stopped > resumed > 5
+  assert int(newest.removeprefix("step_")) >= stopped > resumed > 0
 
   # The same run goes on, with its variables on two servers.
   with Watched(str(workdir), _TRAINING, own=("--ps=2",), python=python) as run:
