@@ -21,12 +21,14 @@ BROWSER="$(command -v chromium || command -v chromium-browser ||
   fail "there is no Chromium here; install it (Debian: apt-get install chromium)."
 source "$ROOT/scripts/setup.sh"
 
+# No path of this machine is to be in the pictures.
+cd "$ROOT"
 python -m trainers.regression --preset=quickstart --function=styblinski_tang \
-  --num_train=20,100 --method=all --num_steps=3000 --workdir="$WORKDIR"
+  --num_train=20,100 --method=all --num_steps=3000 --workdir="${WORKDIR#"$ROOT/"}"
 
 SCRATCH="$(mktemp -d)"
-tensorboard --logdir "$WORKDIR" --host 127.0.0.1 --port "$PORT" \
-  2>"$SCRATCH/log" &
+(cd "$WORKDIR" && exec tensorboard --logdir . --host 127.0.0.1 --port "$PORT" \
+  2>"$SCRATCH/log") &
 SERVER=$!
 trap 'kill "$SERVER" 2>/dev/null || true; rm -rf "$SCRATCH"' EXIT
 HAS_RUNS='import json, sys, urllib.request as r
@@ -37,12 +39,13 @@ until python -c "$HAS_RUNS" "http://127.0.0.1:$PORT/data/runs" 2>/dev/null; do
 done
 
 mkdir -p "$OUTPUT"
-VIEW="darkMode=false&$(tensorboard_view)"
+# Without a graphics card curves are drawn as SVG alone.
+VIEW="darkMode=false&forceSVG=true&$(tensorboard_view)"
 for page in timeseries images text hparams; do
   # Its parts are drawn seconds after the page has been loaded.
   "$BROWSER" --headless --no-sandbox --disable-gpu --hide-scrollbars \
     --user-data-dir="$SCRATCH" --window-size=1400,900 \
-    --virtual-time-budget=40000 --screenshot="$SCRATCH/$page.png" \
+    --virtual-time-budget=60000 --screenshot="$SCRATCH/$page.png" \
     "http://127.0.0.1:$PORT/?$VIEW#$page" 2>/dev/null
   python - "$SCRATCH/$page.png" "$OUTPUT/tensorboard_$page.png" <<'END'
 import sys
