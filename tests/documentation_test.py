@@ -53,8 +53,8 @@ def examples():
 def test_the_example_runs(code, names, tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   # A few epochs show that it runs; what it reaches is not its point.
-  for name in ("_SEARCH_ITERATIONS", "_ITERATIONS"):
-    monkeypatch.setattr(f"sobolev_tf.surrogate.fit.{name}", 2)
+  for name in ("_PER_LEVEL", "_FREE"):
+    monkeypatch.setattr(f"sobolev_tf.surrogate.evidence.{name}", 2)
   code = re.sub(r"(epochs|updates)=\d+", r"\1=2", code)
   exec(compile(code, "example", "exec"), {**names, "__name__": "example"})
 

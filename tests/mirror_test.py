@@ -22,7 +22,6 @@ EXERCISED_BY = {
   "sobolev_tf/labels/verdicts.py": "sobolev_tf/labels/checks_test.py",
   "sobolev_tf/surrogate/model.py": "sobolev_tf/surrogate/fit_test.py",
   "sobolev_tf/surrogate/report.py": "sobolev_tf/surrogate/fit_test.py",
-  "sobolev_tf/surrogate/trials.py": "sobolev_tf/surrogate/fit_test.py",
   "benchmarks/parameter_server.py": "run by hand; its processes take minutes",
   "benchmarks/projected_derivatives.py": "run by hand, no arithmetic inside",
   "benchmarks/rivals.py": "benchmarks need packages that the tests lack",

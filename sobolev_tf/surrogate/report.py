@@ -30,15 +30,13 @@ class Report:
     examples: how many there were.
     held_out: in words, which points the errors were measured on.
     errors: `Errors` of the networks as they were chosen.
-    errors_without: the same of networks trained on values alone, with a
-      network size and L2 of their own choice and as many trials; None without
-      derivative labels.
+    errors_without: the same of networks trained on values alone, of the same
+      size, with noise and L2 of their own; None without derivative labels.
     uses_derivatives: whether the final networks were trained on them.
-    noise: estimated noise of each derivative component's labels, relative to
-      their root mean square: an upper bound, since it holds the networks' own
-      error too. None without derivative labels.
+    noise: estimated standard deviation of the noise of each component of y,
+      dy, ... that training used, relative to the labels' root mean square.
     hidden_sizes: of each network.
-    l2: of the kernels.
+    l2: of the three kernels.
     derivative_weights: one array per order, in standardised units.
     members: how many networks are averaged.
     seconds: processor time of the whole call.
@@ -50,9 +48,9 @@ class Report:
   errors: Errors
   errors_without: Errors | None
   uses_derivatives: bool
-  noise: tuple | None
+  noise: tuple
   hidden_sizes: tuple
-  l2: float
+  l2: tuple
   derivative_weights: tuple
   members: int
   seconds: float
@@ -62,7 +60,7 @@ class Report:
     """A table that a person can read."""
     lines = [
       f"Surrogate of {self.examples} examples: {self.members} networks of "
-      f"{' x '.join(map(str, self.hidden_sizes))} units, L2 {self.l2:.0e}, "
+      f"{' x '.join(map(str, self.hidden_sizes))} units, "
       f"{self.seconds:.1f} s",
       f"Errors on {self.held_out}:",
       self._row("", "RMSE", "R2", "RMSE without dy" if self._both else ""),
