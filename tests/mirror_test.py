@@ -20,6 +20,7 @@ EXERCISED_BY = {
   "sobolev_tf/labels/noise.py": "sobolev_tf/labels/checks_test.py",
   "sobolev_tf/labels/scattered.py": "sobolev_tf/labels/checks_test.py",
   "sobolev_tf/labels/verdicts.py": "sobolev_tf/labels/checks_test.py",
+  "sobolev_tf/surrogate/examples.py": "sobolev_tf/surrogate/evidence_test.py",
   "sobolev_tf/surrogate/model.py": "sobolev_tf/surrogate/fit_test.py",
   "sobolev_tf/surrogate/report.py": "sobolev_tf/surrogate/fit_test.py",
   "benchmarks/parameter_server.py": "run by hand; its processes take minutes",

@@ -113,7 +113,7 @@ def test_points_that_tell_nothing_of_each_other_are_all_fitted():
   y, dy = np.sin(3 * x[:, 0]), 3 * np.cos(3 * x)
   model = sobolev_tf.fit_surrogate(x, y, dy, members=1)
   assert model.report.uses_derivatives
-  assert "too few to choose by" in str(model.report)
+  assert "too few points to choose by" in str(model.report)
   predicted = model.predict_with_derivatives(x)
   np.testing.assert_allclose(predicted[0][:, 0], y, atol=0.1)
   np.testing.assert_allclose(predicted[1][:, 0], dy, atol=0.3)
