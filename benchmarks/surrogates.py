@@ -64,8 +64,6 @@ def rows_of(path):
 
 def run(path, problems, rivals, seeds):
   """Measures what is not in the file yet, seed by seed."""
-  for package in _PACKAGES:  # Imports are not what is timed.
-    importlib.import_module(package)
   done = {(r["problem"], r["rival"], int(r["seed"])) for r in rows_of(path)}
   for seed in range(seeds):
     for problem in problems:
@@ -191,6 +189,8 @@ def main():
   parser.add_argument("--rivals", nargs="+", default=names, choices=names)
   arguments = parser.parse_args()
   arguments.folder.mkdir(parents=True, exist_ok=True)
+  for package in _PACKAGES:  # Imports are not what is timed.
+    importlib.import_module(package)
   path = arguments.folder / "surrogates.csv"
   run(path, arguments.problems, arguments.rivals, arguments.seeds)
   (arguments.folder / "surrogates.md").write_text(table(rows_of(path)))
