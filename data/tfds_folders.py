@@ -61,7 +61,7 @@ def open_tfds(folder, remedy):
 
   Raises:
     ValueError: its description is missing, damaged, or names a class that is
-      not on the list.
+      not on the list, or its examples are in something else than files.
   """
   for name in ("dataset_info.json", "features.json"):
     path = os.path.join(folder, name)
@@ -80,6 +80,9 @@ def open_tfds(folder, remedy):
       for split in builder.info.splits.values()
       for count in split.shard_lengths
     ]
+    paths = [
+      path for split in builder.info.splits.values() for path in split.filepaths
+    ]
   # Whatever TFDS raises on a file that somebody else wrote.
   except Exception as error:
     raise ValueError(
@@ -90,6 +93,9 @@ def open_tfds(folder, remedy):
     raise ValueError(
       f"{folder} claims to have {min(counts)} examples; {remedy}."
     )
+  for path in paths:  # TensorFlow would wait at a pipe for ever
+    if os.path.exists(path) and not os.path.isfile(path):
+      raise ValueError(f"{path} is no regular file; {remedy}.")
   return builder
 
 

@@ -10,7 +10,14 @@ from tests.attack import command_lines, commands, damages, judged
 from tests.attack.__main__ import KINDS, _keep, _missing, attack, make_table
 
 ROOT = pathlib.Path(__file__).parents[2]
-SHORT = {"kills": 1, "damages": 4, "commands": 6, "calls": 30, "files": 3}
+SHORT = {
+  "kills": 1,
+  "damages": 4,
+  "places": 2,
+  "commands": 6,
+  "calls": 30,
+  "files": 3,
+}
 
 
 def test_a_short_attack_leaves_nothing_silent_broken_or_hanging(tmp_path):

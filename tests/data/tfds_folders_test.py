@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -190,3 +191,14 @@ def test_a_description_of_many_megabytes_is_not_read(recording, tmp_path):
   (folder / "features.json").write_bytes(b" " * 10_000_001)
   with pytest.raises(ValueError, match="it has 10,000,001 bytes"):
     open_tfds(folder, "record it anew")
+
+
+@pytest.mark.parametrize("name", ["features.json", "*tfrecord*"])
+@pytest.mark.parametrize("put", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_one_sentence(recording, tmp_path, name, put):
+  folder = shutil.copytree(recording, tmp_path / "copy")
+  (path,) = folder.glob(name)
+  path.unlink()
+  put(path)
+  with pytest.raises(ValueError, match="is no regular file.*; do this.$"):
+    open_tfds(folder, "do this")

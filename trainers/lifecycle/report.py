@@ -13,6 +13,7 @@ were kept; all else is of DIR alone.
 """
 
 import glob
+import itertools
 import os
 import shutil
 import sys
@@ -33,6 +34,8 @@ _FLAGS = {
 _RESULTS = "results.csv"  # a row per trained network
 _CURVES = "curves.csv"
 _TABLES = (_RESULTS, _CURVES)
+# Curves and surfaces need not be kept with the results.
+_BULKY = (_CURVES, ".npz")
 
 
 class Report(typing.NamedTuple):
@@ -85,9 +88,8 @@ class Report(typing.NamedTuple):
       damages += self._collect_more(runs, output, add_to)
     else:
       damages += self.collect(runs, output) or []
-    # Curves are not kept with the results, so they may be missing later.
-    kept = set(glob.glob("*.csv", root_dir=output)) - {_CURVES}
-    sums.write(output, kept)
+    names = (glob.glob(f"*.{kind}", root_dir=output) for kind in ("csv", "npz"))
+    sums.write(output, itertools.chain(*names))
     return self.redraw(output), damages
 
   def _collect_more(self, runs, output, add_to):
@@ -158,7 +160,7 @@ class Report(typing.NamedTuple):
 
 def _check_unchanged(folder):
   """Refuses numbers that somebody has changed since a report wrote them."""
-  change = sums.find_change(folder)
+  change = sums.find_change(folder, may_be_missing=_BULKY)
   if change:
     raise CommandError(
       f"{folder} is not as the report wrote it: {change}; put the file back, "

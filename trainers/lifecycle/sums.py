@@ -29,8 +29,14 @@ def write(folder, names, **coming):
   files.replace(os.path.join(folder, FILE), lines.encode())
 
 
-def find_change(folder):
-  """What has changed: "FILE ...", without a full stop; None if nothing has."""
+def find_change(folder, may_be_missing=()):
+  """What has changed: "FILE ...", without a full stop; None if nothing has.
+
+  Args:
+    folder: path.
+    may_be_missing: endings of the names of files that need not be kept; where
+      there is one, it has to be as it was.
+  """
   path = os.path.join(folder, FILE)
   try:
     with open(path, encoding="utf-8", opener=files.regular) as file:
@@ -44,6 +50,8 @@ def find_change(folder):
   for line in lines:
     digest, _, name = line.partition("  ")
     path = os.path.join(folder, name)
+    if name.endswith(tuple(may_be_missing)) and not os.path.lexists(path):
+      continue
     if not os.path.isfile(path):
       return f"{name} is missing"
     if _digest(path) != digest:

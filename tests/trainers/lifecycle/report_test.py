@@ -83,6 +83,19 @@ def test_numbers_that_a_hand_has_changed_are_neither_drawn_nor_joined(
   assert call(f"--workdir={runs}", f"--output={output}") == 0  # anew
 
 
+@pytest.mark.parametrize("name", ["curves.csv", "figure2_booth.npz"])
+def test_curves_and_surfaces_may_be_gone_but_not_changed(runs, tmp_path, name):
+  output = tmp_path / "out"
+  output.mkdir()
+  (output / name).write_text("step,loss\n1,0.25\n")
+  assert call(f"--workdir={runs}", f"--output={output}") == 0
+  (output / name).write_text("step,loss\n1,0.35\n")
+  with pytest.raises(CommandError, match=f"{name} has changed since"):
+    call("--redraw", f"--output={output}")
+  (output / name).unlink()
+  assert call("--redraw", f"--output={output}") == 0
+
+
 def test_a_letter_where_a_number_was_is_one_sentence(runs, tmp_path):
   def numbers(output):
     text, draws = render(output)

@@ -29,6 +29,18 @@ def test_a_digit_and_a_missing_file_are_named(folder):
   assert sums.find_change(folder) == "metrics.csv is missing"
 
 
+def test_what_need_not_be_kept_has_to_be_as_it_was_where_it_is(folder):
+  path = folder / "metrics.csv"
+  path.unlink()
+  assert sums.find_change(folder, may_be_missing=[".csv"]) is None
+  assert sums.find_change(folder, may_be_missing=[".npz"])
+  path.symlink_to(path)
+  assert "missing" in sums.find_change(folder, may_be_missing=[".csv"])
+  path.unlink()
+  path.write_text("step,loss\n1,0.35\n")
+  assert "changed" in sums.find_change(folder, may_be_missing=[".csv"])
+
+
 def test_a_folder_without_digests_is_taken_as_it_is(folder):
   (folder / "metrics.csv").write_text("")
   (folder / sums.FILE).unlink()
