@@ -10,6 +10,7 @@ import scipy.linalg
 import tensorflow as tf
 
 _SMALL = 64  # rows
+_FEW_MULTIPLICATIONS = 2**15
 
 
 class OfRows:
@@ -133,7 +134,7 @@ def _solve(root, right):
 
 
 def _product(left, right):
-  if max(len(left), right.shape[1]) <= _SMALL:
+  if left.size * right.shape[1] <= _FEW_MULTIPLICATIONS:
     return left @ right
   return tf.linalg.matmul(left, right).numpy()
 
