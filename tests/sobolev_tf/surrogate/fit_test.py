@@ -91,7 +91,7 @@ def test_labels_that_are_wrong_are_taken_as_noise():
 
 def test_labels_that_do_not_vary_or_are_all_unknown_are_taken(monkeypatch):
   monkeypatch.setattr("sobolev_tf.surrogate.search._MOST_ADDITIONAL", 0)
-  x = _points(6)
+  x = _points(12)
   for y, dy in ((np.ones(12), 0 * x), (x[:, 0], np.full_like(x, np.nan))):
     model = sobolev_tf.fit_surrogate(x, y, dy, members=1)
     np.testing.assert_allclose(
