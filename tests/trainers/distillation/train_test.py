@@ -33,14 +33,6 @@ NUM_FRAMES = 320
 _RESULTS = ("metrics.csv", "finished.json")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def short_games():
-  """Cuts games after a hundred steps; a greedy policy can go on for ever."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(outcome.game_scores, "_MAX_EPISODE_FRAMES", 400)
-    yield
-
-
 @pytest.fixture(scope="module")
 def material(tmp_path_factory):
   """A teacher that has opinions, and what it says about a few real games."""
@@ -126,7 +118,9 @@ def test_stopped_run_resumes_to_the_same_bytes(material, tmp_path, capsys, gib):
     run_here(material, whole, *settings)
 
 
-def test_result_holds_measures_baselines_and_scores(material, tmp_path):
+def test_result_holds_measures_baselines_and_scores(
+  material, tmp_path, short_games
+):
   config = config_of(material, method="regular", num_score_episodes=2)
   result = distillation.train(config, tmp_path)
   examples = examples_lib.TeacherExamples(config)

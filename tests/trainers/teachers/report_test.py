@@ -16,16 +16,8 @@ from trainers.teachers import scores as game_scores
 from trainers.teachers import train as a3c
 
 
-@pytest.fixture(scope="module", autouse=True)
-def short_games():
-  """Cuts games after a hundred steps; a greedy policy can go on for ever."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(game_scores, "_MAX_EPISODE_FRAMES", 400)
-    yield
-
-
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
+def runs(tmp_path_factory, short_games):
   """A short run of Breakout that is finished."""
   workdir = tmp_path_factory.mktemp("runs")
   code = a3c.main(
@@ -42,7 +34,7 @@ def runs(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def report(runs, tmp_path_factory):
+def report(runs, tmp_path_factory, short_games):
   output = tmp_path_factory.mktemp("report")
   teacher_report.REPORT.write(str(runs), str(output))
   return output

@@ -39,14 +39,6 @@ def run_here(workdir, *settings):
   )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def short_games():
-  """Cuts games after a hundred steps; a greedy policy can go on for ever."""
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(game_scores, "_MAX_EPISODE_FRAMES", 400)
-    yield
-
-
 @pytest.fixture(scope="module")
 def restored():
   """A function that reads a run's newest checkpoint; all share one learner."""
@@ -247,7 +239,9 @@ def test_a_seed_fixes_a_run_of_one_thread(tmp_path, restored):
   assert [row["step"] for row in rows[0]] == ["60", "120"]
 
 
-def test_threads_share_the_steps_and_the_variables(tmp_path, restored):
+def test_threads_share_the_steps_and_the_variables(
+  tmp_path, restored, short_games
+):
   config = config_of(num_threads=3, num_steps=200, num_score_games=1)
   result = a3c.train(config, tmp_path)
   assert set(result) == {
