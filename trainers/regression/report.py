@@ -118,12 +118,8 @@ def _write_surfaces(output, runs):
     try:
       with regression.load_networks(run.folder, run.config) as networks:
         values, gradients = regression.predict(*networks, grid.points)
-    # Whatever zipfile, zlib and NumPy raise on a damaged archive.
-    except Exception as error:
-      damages.append(
-        f"{run.folder}/networks.npz cannot be read ({error}), so its surface "
-        "is left out; train the run anew."
-      )
+    except command_line.CommandError as error:
+      damages.append(f"{error} Its surface is left out.")
       continue
     title, seed = f"{run.config.method}, {size} points", run.config.seed[0]
     models_of.setdefault(name, {})[title] = np.c_[

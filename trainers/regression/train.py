@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from data import benchmark_functions
-from trainers.lifecycle import command_line, loop, run
+from trainers.lifecycle import command_line, files, loop, run
 from trainers.lifecycle.command_line import setting
 from trainers.lifecycle.pool import Pool
 from trainers.regression import rates, surfaces
@@ -209,14 +209,29 @@ def load_networks(workdir, config):
 
   Yields:
     A `RegressionLearner` with the weights, and its `ExampleScaling`.
+
+  Raises:
+    CommandError: the file of the networks is missing, damaged or another's.
   """
   path = os.path.join(workdir, "networks.npz")
-  with np.load(path, allow_pickle=False) as arrays:
-    with _learners.borrow(_make_learner, *_kind(config)) as learner:
+  with _learners.borrow(_make_learner, *_kind(config)) as learner:
+    try:
+      scaling = _fill(learner, path)
+    # Whatever zipfile, zlib, NumPy and TensorFlow raise on a damaged archive.
+    except Exception as error:
+      reason = (str(error) or type(error).__name__).splitlines()[0]
+      raise command_line.CommandError(
+        f"{path} cannot be read ({reason}); restore it, or train the run anew."
+      ) from error
+    yield learner, scaling
+
+
+def _fill(learner, path):
+  with open(path, "rb", opener=files.regular) as file:
+    with np.load(file, allow_pickle=False) as arrays:
       for variable in learner.network.trainable_variables:
         variable.assign(arrays[variable.name.split(":")[0]])
-      scaling = [arrays[name] for name in ExampleScaling._fields]
-      yield learner, ExampleScaling(*scaling)
+      return ExampleScaling(*(arrays[name] for name in ExampleScaling._fields))
 
 
 def main(argv):

@@ -237,6 +237,10 @@ def _students(config):
   """Paths of both students; none, with a word, where none were trained yet."""
   if os.path.isdir(config.students):
     return [find_student(config, method) for method in ("sobolev", "regular")]
+  if os.path.lexists(config.students):
+    raise CommandError(
+      f"--students {config.students} is a file; name the folder of their runs."
+    )
   print(
     f"There is no {config.students} yet, so the teacher plays alone; "
     "./scripts/reproduce_figure4.sh trains its students."

@@ -1,10 +1,12 @@
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainers.lifecycle.command_line import CommandError
 from trainers.regression import train as regression
 from trainers.regression.learner import METHODS
 
@@ -185,6 +187,23 @@ def test_saved_networks_predict_as_the_trained_ones(sweep):
   test_set = regression.build_test_set(config)
   with regression.load_networks(folder, config) as (learner, scaling):
     assert regression.evaluate(learner, scaling, test_set) == result
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "another's", "a pipe"])
+def test_networks_that_cannot_be_read_are_one_sentence(tmp_path, damage):
+  path = tmp_path / "networks.npz"
+  if damage == "a pipe":
+    os.mkfifo(path)
+  else:
+    np.savez(path, other=np.zeros(100))
+    kept = {"cut": 300, "empty": 0}.get(damage)
+    path.write_bytes(path.read_bytes()[:kept])
+  with pytest.raises(
+    CommandError, match="networks.npz cannot be read"
+  ) as error:
+    with regression.load_networks(tmp_path, config_of(num_train=20)):
+      raise AssertionError("they were lent")
+  assert "\n" not in str(error.value)
 
 
 def test_test_points_are_shared_and_apart_from_training_points():

@@ -107,6 +107,13 @@ def test_the_picture_holds_score_and_probabilities():
   assert rows.min() > len(plain) - 40 and columns.min() > len(plain[0]) - 60
 
 
+def test_students_in_a_file_are_one_sentence(tmp_path):
+  (tmp_path / "m.keras").touch()
+  config = watch.Config(game=GAME, students=str(tmp_path / "m.keras"))
+  with pytest.raises(CommandError, match="m.keras is a file; name the folder"):
+    watch.read_policies(config, None)
+
+
 def test_a_fresh_clone_films_the_teacher_alone(policies, tmp_path, capsys):
   watch.main(
     [
