@@ -15,6 +15,9 @@ import pathlib
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Before NumPy is imported: CPU seconds are of work, not of threads that wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
 
@@ -94,7 +97,8 @@ def table(rows):
     "`python -m benchmarks.surrogates`; medians over up to "
     f"{seeds} seed(s) of design and initial weights, lowest and highest "
     "in brackets. CPU seconds are of one process beside other work on two "
-    "cores; they include tracing and compiling, not imports. Errors are on "
+    "cores, with one thread for NumPy; they include tracing and compiling, not "
+    "imports. Errors are on "
     "points that none of the methods saw: root mean square, relative to the "
     "deviation of the values and to the root mean square of the gradients "
     "(each component times its input's deviation). Bold: the lowest median.",

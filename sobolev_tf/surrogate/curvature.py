@@ -1,12 +1,12 @@
 """Gauss-Newton curvature `J^T J` of labels that are divided by their noise.
 
 Two forms of the same: one for few examples, one for many.
-TensorFlow multiplies and factorises what is not small: NumPy's threads would
-cost more than matrices of a few hundred rows do, the more so on a busy machine.
+TensorFlow multiplies and factorises what is not small, and SciPy nothing: the
+threads of their BLAS cost more than matrices of a few hundred rows do, the more
+so on a busy machine.
 """
 
 import numpy as np
-import scipy.linalg
 import tensorflow as tf
 
 _SMALL = 64  # rows
@@ -128,7 +128,7 @@ def _safe_cholesky(matrix, diagonal):
 def _solve(root, right):
   """`(L L^T)^-1 right`, `[n]` or `[n, m]`."""
   if len(root) <= _SMALL:
-    return scipy.linalg.cho_solve((root, True), right, check_finite=False)
+    return np.linalg.solve(root.T, np.linalg.solve(root, right))
   columns = right.reshape(len(root), -1)
   return tf.linalg.cholesky_solve(root, columns).numpy().reshape(right.shape)
 
