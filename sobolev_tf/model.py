@@ -212,8 +212,9 @@ class SobolevModel(ObjectiveModel):
       validation_data: `(x, y)` to measure at each epoch's end.
       callbacks: list of Keras callbacks.
       verbose: 0, 1 or 2, as in `fit`.
-      jit_compile: whether to compile with XLA; None means yes unless the
-        derivatives have too many rows for it (see `derivatives`).
+      jit_compile: whether to compile with XLA, which takes seconds; None means
+        for 5,000 updates and more, unless the derivatives have too many rows
+        for it (see `derivatives`).
 
     Returns:
       A `keras.callbacks.History`.

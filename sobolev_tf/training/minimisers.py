@@ -15,6 +15,9 @@ from sobolev_tf.training.updates import make_updates, sources
 # More rows than this are vectorised without XLA and a loop with it, see
 # `derivatives`.
 _ROWS_FOR_XLA = 8
+# XLA needs one to three seconds more than TensorFlow to compile, which fewer
+# updates of a small network do not win back.
+_UPDATES_FOR_XLA = 5000
 _TOLERANCE = 1e-7
 
 
@@ -23,6 +26,7 @@ class Minimiser:
 
   Attributes:
     failure: None, or why training cannot go on, in one sentence.
+    uses_xla: whether the updates are compiled with XLA.
   """
 
   def __init__(
@@ -45,7 +49,7 @@ class Minimiser:
     self._loss = ResidentLoss(self._trained, x, y, sample_weight, l2)
     self._batch_size = batch_size
     self._updates, self._per_epoch = updates, updates_per_epoch
-    self._jit_compile = _can_use_xla(model, jit_compile)
+    self.uses_xla = _should_use_xla(model, updates, jit_compile)
     self._done = 0
 
   def begin(self, epoch: int) -> None:
@@ -100,9 +104,7 @@ class Adam(Minimiser):
     if self._batch_size is not None and self._batch_size > size:
       self._batch_size = None
     self._schedule = not has_schedule(model.optimizer)
-    self._compiled = tf.function(
-      self._make_updates, jit_compile=self._jit_compile
-    )
+    self._compiled = tf.function(self._make_updates, jit_compile=self.uses_xla)
 
   def advance(self) -> bool:
     """As in `Minimiser`."""
@@ -179,7 +181,7 @@ class LBFGS(Minimiser):
     super().__init__(*args, **kwargs)
     self._tolerance = tolerance
     self._flat = FlatLoss(self._loss, int(self._model.optimizer.iterations))
-    self._compiled = tf.function(self._iterate, jit_compile=self._jit_compile)
+    self._compiled = tf.function(self._iterate, jit_compile=self.uses_xla)
     self._state = None
 
   def begin(self, epoch: int) -> None:
@@ -285,10 +287,12 @@ def _flatten(tensors):
   return tf.concat([tf.reshape(t, [-1]) for t in tensors], axis=0)
 
 
-def _can_use_xla(model, wanted):
-  """Whether to compile with XLA: what the user said, else where it is safe."""
+def _should_use_xla(model, updates, wanted):
+  """What the user said, else whether it is safe and there is time to win."""
   if wanted is not None:
     return bool(wanted)
+  if updates < _UPDATES_FOR_XLA:
+    return False
   objective = model.objective
   if objective.num_projections is not None:
     return objective.num_projections <= _ROWS_FOR_XLA

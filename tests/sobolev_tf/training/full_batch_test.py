@@ -105,11 +105,52 @@ def test_relu_networks_take_the_exact_shortcut_to_the_same_weights(float64):
     np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("method", ("adam", "lbfgs"))
+def test_xla_makes_the_same_updates(method, float64):
+  plain, compiled = _model(), _model()
+  _fit(plain, method, updates=5)
+  _fit(compiled, method, updates=5, jit_compile=True)
+  weights = zip(compiled.get_weights(), plain.get_weights(), strict=True)
+  for fast, slow in weights:
+    np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+  ("wanted", "updates", "inputs", "compiled"),
+  [
+    (None, 4999, 2, False),  # would take longer than it saves
+    (None, 5000, 2, True),
+    (None, 5000, 9, False),  # a Hessian of so many rows
+    (True, 1, 9, True),
+    (False, 5000, 2, False),
+  ],
+)
+def test_xla_is_for_long_training(wanted, updates, inputs, compiled):
+  model = SobolevModel(_network(), order=2)
+  model.compile("adam", derivative_weights=[1.0, 1.0])
+  x = np.zeros([1, inputs])
+  labels = np.zeros(1), np.zeros([1, inputs]), np.zeros([1, inputs, inputs])
+  x, y = model.receive(x, labels)
+  model.prepare(x, y)
+  minimiser = Adam(
+    model,
+    x,
+    y,
+    sample_weight=None,
+    l2=0.0,
+    batch_size=None,
+    updates=updates,
+    updates_per_epoch=1,
+    jit_compile=wanted,
+  )
+  assert minimiser.uses_xla is compiled
+
+
 @pytest.mark.parametrize("method", ("lbfgs", "levenberg_marquardt"))
 def test_second_order_methods_reach_what_adam_does_not(method):
   slow, fast = _model(), _model()
   slow = _fit(slow, updates=200).history["loss"][-1]
-  fast = _fit(fast, method, updates=200, jit_compile=None).history["loss"][-1]
+  fast = _fit(fast, method, updates=200).history["loss"][-1]
   assert fast < 0.1 * slow
 
 
@@ -192,7 +233,6 @@ def test_early_stopping_restores_the_best_weights_on_held_out_data():
     updates=400,
     validation_split=0.4,
     callbacks=[stop],
-    jit_compile=None,
   )
   losses = history.history["val_loss"]
   assert len(losses) < 40
