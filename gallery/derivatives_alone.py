@@ -31,8 +31,8 @@ keras.utils.set_random_seed(0)
 dense = keras.layers.Dense
 network = keras.Sequential([dense(48, "tanh"), dense(48, "tanh"), dense(1)])
 model = sobolev_tf.SobolevModel(network)
-model.compile(keras.optimizers.Adam(1e-2), derivative_weights=1.0)
-model.fit_full_batch(x, (y, dy), updates=2500)
+model.compile(derivative_weights=1.0)
+model.fit_full_batch(x, (y, dy), method="lbfgs", updates=300)
 
 side = np.linspace(-2, 2, 60)
 grid = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)

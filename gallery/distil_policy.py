@@ -54,9 +54,9 @@ for name, alpha in (("probabilities alone", 0), ("and gradients", 0.03)):
   model = sobolev_tf.distillation.DistillationModel(
     student, teacher, alpha, num_projections=2
   )
-  rate = keras.optimizers.schedules.CosineDecay(1e-2, 1500)
+  rate = keras.optimizers.schedules.CosineDecay(1e-2, 1000)
   model.compile(keras.optimizers.Adam(rate), steps_per_execution=100)
-  model.fit(tf.data.Dataset.from_tensors(train).repeat(1500), verbose=0)
+  model.fit(tf.data.Dataset.from_tensors(train).repeat(1000), verbose=0)
   results[name] = model.evaluate(test, verbose=0, return_dict=True)
   results[name]["score"] = play(student, 100)[1]
   print(name, results[name])

@@ -55,9 +55,9 @@ for name, weight in (("energies alone", 0), ("energies and forces", 1.0)):
     [Distances(), dense(32, "tanh"), dense(32, "tanh"), dense(1)]
   )
   model = sobolev_tf.SobolevModel(network)
-  model.compile(keras.optimizers.Adam(5e-3), derivative_weights=weight)
+  model.compile(derivative_weights=weight)
   offset = y.mean()
-  model.fit_full_batch(x, (y - offset, dy), updates=2000)
+  model.fit_full_batch(x, (y - offset, dy), method="lbfgs", updates=200)
   energy, gradient = model.predict_with_derivatives(x_test)
   found[name] = energy[:, 0] + offset, gradient[:, 0]
   errors[name] = np.sqrt(np.mean((gradient[:, 0] - dy_test) ** 2))

@@ -44,7 +44,7 @@ for name, weight in (("values alone", 0), ("with partials", 1.0)):
   network = keras.Sequential([dense(32, "tanh"), dense(32, "tanh"), dense(1)])
   model = sobolev_tf.SobolevModel(network, scaling="standard")
   model.compile(keras.optimizers.Adam(1e-2), derivative_weights=weight)
-  model.fit_full_batch(x, (y, dy), updates=2000, l2=1e-5)
+  model.fit_full_batch(x, (y, dy), updates=1000, l2=1e-5)
   predicted = model.predict(x_test, verbose=0)[:, 0]
   errors[name] = np.sqrt(np.mean((predicted - y_test) ** 2)) / np.std(y_test)
   print(f"{name}: normalised error {errors[name]:.3f}")

@@ -44,8 +44,8 @@ for name, weight in (("values alone", 0), ("values and deltas", 1.0)):
     [dense(20, "softplus"), dense(20, "softplus"), dense(1)]
   )
   model = sobolev_tf.SobolevModel(network, scaling="standard")
-  model.compile(keras.optimizers.Adam(0.01), derivative_weights=weight)
-  model.fit_full_batch(spot, (payoff, pathwise), updates=1500)
+  model.compile(keras.optimizers.Adam(0.03), derivative_weights=weight)
+  model.fit_full_batch(spot, (payoff, pathwise), updates=600)
   found[name] = model.predict_with_derivatives(test)
   errors[name] = np.sqrt(np.mean((found[name][1][:, 0, 0] - delta) ** 2))
   print(f"{name}: RMSE of delta {errors[name]:.4f}")

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import sobolev_tf
 
-INPUTS, POINTS, STEPS = 5, 40, 2000
+INPUTS, POINTS, STEPS = 5, 40, 1000
 rng = np.random.default_rng(0)
 MATRIX = tf.constant(0.8 * rng.normal(size=[INPUTS, 4]), tf.float32)
 

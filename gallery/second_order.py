@@ -37,8 +37,8 @@ for order in (0, 1, 2):
   network = keras.Sequential([dense(32, "tanh"), dense(32, "tanh"), dense(1)])
   model = sobolev_tf.SobolevModel(network, order=2)
   weights = [1.0 if j <= order else 0 for j in (1, 2)]
-  model.compile(keras.optimizers.Adam(1e-2), derivative_weights=weights)
-  model.fit_full_batch(x, labels, updates=2500)
+  model.compile(derivative_weights=weights)
+  model.fit_full_batch(x, labels, method="lbfgs", updates=200)
   predicted = model.predict(x_test, verbose=0)[:, 0]
   errors.append(np.sqrt(np.mean((predicted - y_test) ** 2)))
   print(f"labels up to order {order}: RMSE {errors[-1]:.4f}")

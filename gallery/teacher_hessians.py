@@ -49,7 +49,7 @@ for name, kept in choices.items():
   model = sobolev_tf.SobolevModel(student, order=2)
   model.compile(derivative_weights=[1.0, 0.3 * ("hvp" in kept)])
   given = {label: labels[label] for label in kept}
-  model.fit_full_batch(x, given, method="lbfgs", updates=150, jit_compile=False)
+  model.fit_full_batch(x, given, method="lbfgs", updates=150)
   found = model.predict_with_derivatives(x_test)
   errors[name] = [
     np.linalg.norm(a - b) / np.linalg.norm(b)

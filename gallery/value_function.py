@@ -46,10 +46,7 @@ def error_from(count, with_costates):
   model = sobolev_tf.SobolevModel(network, scaling="standard")
   model.compile(derivative_weights=1.0 if with_costates else 0.0)
   labels = (cost, costate) if with_costates else cost
-  # For so short a training XLA would take longer to compile than it saves.
-  model.fit_full_batch(
-    points[:count], labels, method="lbfgs", updates=400, jit_compile=False
-  )
+  model.fit_full_batch(points[:count], labels, method="lbfgs", updates=400)
   found = model.predict(held_out, verbose=0)[:, 0]
   return np.sqrt(np.mean((found - exact) ** 2)) / np.std(exact)
 
