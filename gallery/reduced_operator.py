@@ -110,7 +110,7 @@ axes[0].plot(middles[:-1], solve(field)[0], label="solution")
 axes[0].plot(
   middles[:-1], MEAN + DECODER @ y_test[0], "--", label="its 4 modes"
 )
-axes[0].set(xlabel="s", title="one of the held-out fields", ylim=(-0.3, 0.19))
+axes[0].set(xlabel="s", title="one of the held-out fields", ylim=(-0.3, None))
 axes[0].legend(loc="lower left")
 axes[1].barh(
   [name.replace(", ", ",\n") for name in errors],

@@ -22,6 +22,8 @@ class SobolevLoss(typing.NamedTuple):
   terms: tuple
 
 
+# No control flow here depends on a tensor, and conversion takes a second.
+@tf.autograph.experimental.do_not_convert
 def sobolev_loss(
   predicted: Sequence[typing.Any],
   target: Sequence[typing.Any],

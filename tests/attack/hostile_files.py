@@ -111,8 +111,8 @@ def _with_json(name, text):
   return make
 
 
-def _with_frame(frame):
-  """A maker of a recording whose first frame is these bytes."""
+def _with_frame(draw):
+  """A maker of a recording whose first frame is the bytes that draw() gives."""
 
   def make(place, material):
     folder = os.path.join(place, "recording")
@@ -123,7 +123,7 @@ def _with_frame(frame):
       for record in tf.compat.v1.io.tf_record_iterator(path)
     ]
     frames = episodes[0].features.feature["steps/observation"].bytes_list
-    frames.value[0] = frame
+    frames.value[0] = draw()
     with tf.io.TFRecordWriter(path) as writer:
       for episode in episodes:
         writer.write(episode.SerializeToString())
@@ -274,8 +274,10 @@ _MAKERS = {
   "a recording with nested features": _with_json(
     "features.json", '{"featuresDict":' * 50_000
   ),
-  "a recording with a frame of 900 MB": _with_frame(_png(30_000)),
-  "a recording with a frame that is none": _with_frame(b"GIF89a" + bytes(99)),
+  "a recording with a frame of 900 MB": _with_frame(lambda: _png(30_000)),
+  "a recording with a frame that is none": _with_frame(
+    lambda: b"GIF89a" + bytes(99)
+  ),
   "a recording of 1e15 frames": _with_json(
     "recording.json",
     '{"game": "pong", "action_names": ["A", "B", "C"], "num_frames": 1e15}',

@@ -40,7 +40,7 @@ def test_projections_repeat_with_the_seed_and_change_with_the_step():
   losses = []
   for seed in (3, 3, 4):
     model = SobolevModel(_network(), order=2, num_projections=1, seed=seed)
-    model.compile(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
     history = model.fit(x, (y, dy, d2y), shuffle=False, epochs=2, verbose=0)
     losses.append(history.history["loss"])
     one, two = (model.evaluate(x, (y, dy, d2y), verbose=0) for _ in range(2))
