@@ -16,19 +16,30 @@ from trainers.synthetic_gradients import learner
 from trainers.synthetic_gradients import train as synthetic_gradients
 
 
+def _train(main, *argv):
+  """Trains a few steps, which to trace would take most of the time."""
+  tf.config.run_functions_eagerly(True)
+  try:
+    assert main([*argv]) == 0
+  finally:
+    tf.config.run_functions_eagerly(False)
+
+
 def _export(run, output, *more):
   export.main(["export", f"--run={run}", f"--output={output}", *more])
   return tf.saved_model.load(str(output))
 
 
-def test_a_regression_run_becomes_a_surface_in_its_own_units(tmp_path):
+def test_a_regression_run_becomes_a_surface_in_its_own_units(
+  tmp_path, monkeypatch
+):
   run = tmp_path / "run"
-  regression.main(
-    [
-      *("regression", f"--workdir={run}", "--preset=smoke", "--num_steps=2"),
-      *("--seed=3,4", "--scaling=standard", "--num_train=20"),
-      *("--hidden_sizes=8", "--num_test=10"),
-    ]
+  monkeypatch.setattr(regression, "_show_surface", lambda *_: None)
+  _train(
+    regression.main,
+    *("regression", f"--workdir={run}", "--preset=smoke", "--num_steps=2"),
+    *("--seed=3,4", "--scaling=standard", "--num_train=20"),
+    *("--hidden_sizes=8", "--num_test=10"),
   )
   (folder,) = (path.parent for path in run.glob("**/config.json"))
   loaded = _export(folder, tmp_path / "model", "--seed=4")
@@ -58,11 +69,10 @@ def _settings(folder):
 
 def test_a_run_of_table_1_becomes_its_classifier(tmp_path):
   run = tmp_path / "run"
-  synthetic_gradients.main(
-    [
-      *("synthetic_gradients", f"--workdir={run}", "--preset=smoke"),
-      *("--num_steps=2", "--method=critic", "--dataset=digits"),
-    ]
+  _train(
+    synthetic_gradients.main,
+    *("synthetic_gradients", f"--workdir={run}", "--preset=smoke"),
+    *("--num_steps=2", "--method=critic", "--dataset=digits"),
   )
   (folder,) = (path.parent for path in run.glob("**/config.json"))
   loaded = _export(folder, tmp_path / "model")
