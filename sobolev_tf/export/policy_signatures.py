@@ -5,7 +5,8 @@
 Two signatures, for TensorFlow Serving and `saved_model_cli`:
 
     serving_default  frames uint8 [N, 84, 84, 4], oldest first
-                     -> logits, probabilities [N, A], action int64 [N]
+                     -> logits, probabilities [N, A], action int64 [N]; with
+                     --value, of a teacher, also value [N]
     input_gradient   frames, directions float32 [N, A]
                      -> log_policy [N, A], gradient [N, 84, 84, 4]
 
@@ -41,15 +42,22 @@ class ExportedPolicy(tf.Module):
     card: the file that describes it, copied along.
   """
 
-  def __init__(self, network: snt.Module, card: dict | None = None):
+  def __init__(
+    self,
+    network: snt.Module,
+    card: str | None = None,
+    with_value: bool = False,
+  ):
     """Traces the functions.
 
     Args:
       network: a `TeacherNetwork` or a `StudentNetwork`.
       card: path of its card, if it has one.
+      with_value: whether to serve a teacher's value as well.
     """
     super().__init__(name="policy")
     self.network = network
+    self._with_value = with_value
     self.parameters = list(network.trainable_variables)
     self.card = None if card is None else tf.saved_model.Asset(card)
     s = tf.TensorSpec([None, *INPUT_SHAPE], tf.float32, "s")
@@ -71,8 +79,12 @@ class ExportedPolicy(tf.Module):
     }
 
   def _serve(self, frames):
-    logits = self.network(frames_to_input(frames))
-    return {
+    s = frames_to_input(frames)
+    if self._with_value:
+      logits, value = self.network.policy_and_value(s)
+    else:
+      logits, value = self.network(s), None
+    return ({} if value is None else {"value": value}) | {
       "logits": logits,
       "probabilities": tf.nn.softmax(logits),
       "action": tf.argmax(logits, axis=1),
@@ -85,20 +97,23 @@ class ExportedPolicy(tf.Module):
     return {"log_policy": log_policy, "gradient": gradient[:, 0]}
 
 
-def export_policy(checkpoint: str, folder: str) -> None:
+def export_policy(
+  checkpoint: str, folder: str, with_value: bool = False
+) -> None:
   """Writes a policy's SavedModel; the whole of it or nothing.
 
   Args:
     checkpoint: .npz of a teacher or a student, its card beside it.
     folder: to be made.
+    with_value: whether `serving_default` gives a teacher's value as well.
 
   Raises:
-    ValueError: the checkpoint is missing or damaged, or the folder holds
-      something already or cannot be written.
+    ValueError: the checkpoint is missing, damaged or, where a value is wanted,
+      a student's, or the folder holds something already or cannot be written.
   """
-  network, _ = load_policy(checkpoint)
+  network, _ = load_policy(checkpoint, "teacher" if with_value else None)
   with new_folder(folder) as partial:
-    policy = ExportedPolicy(network, card_path(checkpoint))
+    policy = ExportedPolicy(network, card_path(checkpoint), with_value)
     tf.saved_model.save(policy, partial, signatures=policy.signatures)
 
 
@@ -113,9 +128,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     "--checkpoint", required=True, help=".npz of a teacher or a student"
   )
   parser.add_argument("--output", required=True, help="folder to be made")
+  parser.add_argument(
+    "--value", action="store_true", help="serve a teacher's value as well"
+  )
   given = parser.parse_args(arguments)
   try:
-    export_policy(given.checkpoint, given.output)
+    export_policy(given.checkpoint, given.output, given.value)
   except ValueError as error:
     print(f"error: {error}", file=sys.stderr)
     return 2

@@ -96,16 +96,29 @@ def test_reloaded_functions_equal_the_network(student, reloaded):
     )
 
 
-def test_a_teacher_is_exported_without_its_value(tmp_path):
+@pytest.mark.parametrize("with_value", [False, True])
+def test_a_teacher_is_exported_with_or_without_its_value(tmp_path, with_value):
   network = sharpen(TeacherNetwork(3, seed=2))
-  export.export_policy(save(tmp_path, network), str(tmp_path / "out"))
+  arguments = [f"--checkpoint={save(tmp_path, network)}"]
+  arguments += [f"--output={tmp_path / 'out'}"]
+  assert export.main(arguments + ["--value"] * with_value) == 0
   loaded = tf.saved_model.load(str(tmp_path / "out"))
   frames = some_frames(2)
-  np.testing.assert_allclose(
-    loaded.serve(frames)["logits"],
-    network(tf.constant(frames, tf.float32) / 255),
-    atol=1e-6,
+  served = loaded.signatures["serving_default"](frames=tf.constant(frames))
+  logits, value = network.policy_and_value(
+    tf.constant(frames, tf.float32) / 255
   )
+  np.testing.assert_allclose(served["logits"], logits, atol=1e-6)
+  assert ("value" in served) == with_value
+  if with_value:
+    np.testing.assert_allclose(served["value"], value, atol=1e-6)
+
+
+def test_a_student_has_no_value_to_export(tmp_path, student):
+  with pytest.raises(ValueError, match=r"teacher is wanted\.$"):
+    export.export_policy(
+      save(tmp_path, student), str(tmp_path / "out"), with_value=True
+    )
 
 
 def sobolev_gradients(predict, variables, target):
