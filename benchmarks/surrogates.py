@@ -161,21 +161,44 @@ def _row(rows, problem, rivals, name, factor):
 def _verdict(rows, problems, rivals):
   """How ours compares with the best rival of each problem, in sentences."""
   peers = [r for r in rivals if not r.startswith("ours")]
-  lines = ["## Against the best rival of each problem"]
+  lines, as_good, near, faster = [], [], [], []
   for problem in problems:
-    parts = []
+    parts, ratios = [], []
     for name in ("value", "gradient"):
-      medians = {
-        rival: np.median([float(r[name]) for r in found])
-        for rival in ["ours", *peers]
-        if (found := _of(rows, problem=problem, rival=rival))
-      }
-      medians = {k: v for k, v in medians.items() if np.isfinite(v)}
+      medians = _medians(rows, problem, ["ours", *peers], name)
       best = min((k for k in medians if k != "ours"), key=medians.get)
-      ratio = medians["ours"] / medians[best]
-      parts.append(f"{name} {ratio:.2f} times the error of {best}")
-    lines.append(f"- {problem}: {', '.join(parts)}")
-  return lines
+      ratios.append(medians["ours"] / medians[best])
+      parts.append(f"{name} {ratios[-1]:.2f} times the error of {best}")
+      if name == "value":
+        best_of_value = best
+        seconds = _medians(rows, problem, ["ours", best], "cpu_seconds")
+    ours, peer = seconds["ours"], seconds[best_of_value]
+    lines.append(
+      f"- {problem}: {', '.join(parts)}; {ours:.1f} CPU seconds against "
+      f"{peer:.1f} of {best_of_value}"
+    )
+    as_good += [problem] if max(ratios) <= 1 else []
+    near += [problem] if 1 < max(ratios) <= 1.3 else []
+    faster += [problem] if ours < peer else []
+  return [
+    "## Against the best rival of each problem",
+    f"At least as good in value and gradient on {len(as_good)} of "
+    f"{len(problems)} problems ({', '.join(as_good)}), within 1.3 times on "
+    f"{len(near)} more ({', '.join(near)}); in less CPU time than the best "
+    f"rival of the value on {len(faster)} ({', '.join(faster)}).",
+    "",
+    *lines,
+  ]
+
+
+def _medians(rows, problem, rivals, name):
+  """Medians over the seeds of those rivals that never failed."""
+  medians = {
+    rival: np.median([float(r[name]) for r in found])
+    for rival in rivals
+    if (found := _of(rows, problem=problem, rival=rival))
+  }
+  return {k: v for k, v in medians.items() if np.isfinite(v)}
 
 
 def _of(rows, **wanted):
