@@ -13,7 +13,7 @@
 # --results the cases are kept in a file, and the same command goes on where it
 # was stopped.
 #
-# Time: about a quarter of an hour on 2 idle cores.
+# Time: about an hour on 2 busy cores; commands, calls and files a few minutes.
 # Writes: attack.md into --output, if it is given; runs in a temporary folder.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"
