@@ -104,7 +104,10 @@ class Adam(Minimiser):
     if self._batch_size is not None and self._batch_size > size:
       self._batch_size = None
     self._schedule = not has_schedule(model.optimizer)
-    self._compiled = tf.function(self._make_updates, jit_compile=self.uses_xla)
+    # Without AutoGraph, as in Keras' fit: converting would take seconds.
+    self._compiled = tf.function(
+      self._make_updates, jit_compile=self.uses_xla, autograph=False
+    )
 
   def advance(self) -> bool:
     """As in `Minimiser`."""
@@ -181,7 +184,9 @@ class LBFGS(Minimiser):
     super().__init__(*args, **kwargs)
     self._tolerance = tolerance
     self._flat = FlatLoss(self._loss, int(self._model.optimizer.iterations))
-    self._compiled = tf.function(self._iterate, jit_compile=self.uses_xla)
+    self._compiled = tf.function(
+      self._iterate, jit_compile=self.uses_xla, autograph=False
+    )
     self._state = None
 
   def begin(self, epoch: int) -> None:

@@ -110,7 +110,7 @@ class ResidentLoss:
       ]
     return tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0)
 
-  @tf.function
+  @tf.function(autograph=False)
   def measure(self) -> dict:
     """Loss and mean squared errors over all examples, as `evaluate` has them.
 

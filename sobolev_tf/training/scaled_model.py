@@ -182,7 +182,9 @@ class ScaledModel(NetworkModel):
     x = tf.cast(x, "float64" if self._carries_double else self.compute_dtype)
     if self._predict_terms is None:
       signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype)]
-      compiled = tf.function(self._derive, input_signature=signature)
+      compiled = tf.function(
+        self._derive, input_signature=signature, autograph=False
+      )
       # Hidden in a function: a checkpoint would track a tf.function.
       self._predict_terms = lambda rows: compiled(rows)
     # No point at all is the first none of one.
