@@ -24,7 +24,7 @@ import numpy as np  # noqa: E402
 import sobolev_tf  # noqa: E402
 from benchmarks import surrogate_problems  # noqa: E402
 
-PROBLEMS = ("branin", "robot_arm", "rastrigin", "wing_weight")
+PROBLEMS = ("branin", "robot_arm", "rastrigin")
 NOISE = (0.0, 0.01, 0.05, 0.2, 0.5)
 _FIELDS = ("problem", "seed", "noise", "value", "covered")
 _NONE = "without dy"
