@@ -2,13 +2,16 @@
 
     python -m sobolev_tf.export --checkpoint=student.npz --output=DIR
 
-Two signatures, for TensorFlow Serving and `saved_model_cli`:
+Its signatures, for TensorFlow Serving and `saved_model_cli`:
 
     serving_default  frames uint8 [N, 84, 84, 4], oldest first
                      -> logits, probabilities [N, A], action int64 [N]; with
                      --value, of a teacher, also value [N]
     input_gradient   frames, directions float32 [N, A]
                      -> log_policy [N, A], gradient [N, 84, 84, 4]
+    value_and_derivatives, jvp, hvp
+                     as of any exported model (`derivative_signatures`): x is
+                     the network's input s, y the logits
 
 The gradient is grad_s <log pi(s), v> w.r.t. the network's input s = frames /
 255, the quantity that students are trained on (paper §4.2). After
@@ -25,6 +28,7 @@ import sonnet as snt
 import tensorflow as tf
 
 from sobolev_tf.distillation.objective import projected_policy_gradient
+from sobolev_tf.export.derivative_signatures import ExportedModel
 from sobolev_tf.export.folders import new_folder
 from sobolev_tf.export.policies import load_policy
 from sobolev_tf.export.weights import card_path
@@ -65,6 +69,7 @@ class ExportedPolicy(tf.Module):
       [None, network.num_actions], tf.float32, "directions"
     )
     self.logits = tf.function(network, input_signature=[s])
+    self.derivatives = ExportedModel(network, self.parameters, s)
     self.serve = tf.function(self._serve, input_signature=[_FRAMES])
     self.input_gradient = tf.function(
       self._input_gradient, input_signature=[_FRAMES, directions]
@@ -73,7 +78,7 @@ class ExportedPolicy(tf.Module):
   @property
   def signatures(self) -> dict[str, Callable]:
     """Functions by the names that a server knows them by."""
-    return {
+    return self.derivatives.signatures | {
       "serving_default": self.serve.get_concrete_function(),
       "input_gradient": self.input_gradient.get_concrete_function(),
     }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.distillation.objective import (
   policy_distillation_loss,
   projected_policy_gradient,
@@ -94,6 +95,21 @@ def test_reloaded_functions_equal_the_network(student, reloaded):
     np.testing.assert_allclose(
       found["log_policy"], tf.nn.log_softmax(logits), atol=1e-6
     )
+
+
+def test_logits_have_the_signatures_of_any_exported_model(student, reloaded):
+  s = tf.constant(some_frames(2), tf.float32) / 255
+  u = tf.constant(np.random.default_rng(2).normal(size=s.shape), tf.float32)
+  y, dy = derivatives(student, s, 1)
+  found = reloaded.signatures["value_and_derivatives"](x=s)
+  np.testing.assert_allclose(found["y"], y, atol=1e-6)
+  np.testing.assert_allclose(found["dy"], dy, atol=1e-6)
+  along = reloaded.signatures["jvp"](x=s, u=u)["jvp"]
+  product = tf.einsum("nahwc,nhwc->na", dy, u)
+  np.testing.assert_allclose(along, product, rtol=1e-4, atol=1e-4)
+  hessian_rows = reloaded.signatures["hvp"](x=s, u=u)["hvp"]
+  assert hessian_rows.shape == dy.shape
+  np.testing.assert_array_equal(hessian_rows, 0)  # of a ReLU network
 
 
 @pytest.mark.parametrize("with_value", [False, True])
