@@ -162,7 +162,7 @@ class LossCritic(_ClassPredictor):
       loss: "l1" (SM §4.2) or "l2", sums over the components (the paper's
         norms).
       weights: of the terms of value, gradient and labels (the paper: 1 each),
-        numbers or scalar variables.
+        numbers, or scalar variables that are not trainable.
       balance: whether each term is first made as large, in the mean over the
         batch, as the first one that is supervised, so that weights are shares
         whatever the terms' units (ours).
@@ -183,6 +183,11 @@ class LossCritic(_ClassPredictor):
       raise ValueError(
         "weights must be three positive numbers, of value, gradient and "
         f"labels, but they are {weights}; match_... switches a term off."
+      )
+    if any(getattr(w, "trainable", False) for w in weights):
+      raise ValueError(
+        "weights must not be trained with the estimator; give variables "
+        "trainable=False."
       )
     self.match_value = match_value
     self.match_gradient = match_gradient

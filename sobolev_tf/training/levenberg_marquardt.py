@@ -11,6 +11,7 @@ import numpy as np
 import scipy.linalg
 import tensorflow as tf
 
+from sobolev_tf.derivatives.compiled import compiled
 from sobolev_tf.training.updates import sources
 
 # 160 MB in double precision.
@@ -42,8 +43,8 @@ class Residuals:
         "take the network's regularizers away."
       )
     self._loss, self._flat = loss, flat
-    self._compiled = tf.function(self._differentiate, autograph=False)
-    self.value = tf.function(self._evaluate, autograph=False)
+    self._compiled = compiled(self._differentiate)
+    self.value = compiled(self._evaluate)
     parameters = flat.position().shape[0]
     count = self.value(flat.position()).shape[0]
     if count * parameters > MAX_JACOBIAN:

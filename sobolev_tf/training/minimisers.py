@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from sobolev_tf.derivatives.compiled import compiled
 from sobolev_tf.training import lbfgs, levenberg_marquardt
 from sobolev_tf.training.keras_internals import has_schedule
 from sobolev_tf.training.resident_loss import ResidentLoss
@@ -104,10 +105,7 @@ class Adam(Minimiser):
     if self._batch_size is not None and self._batch_size > size:
       self._batch_size = None
     self._schedule = not has_schedule(model.optimizer)
-    # Without AutoGraph, as in Keras' fit: converting would take seconds.
-    self._compiled = tf.function(
-      self._make_updates, jit_compile=self.uses_xla, autograph=False
-    )
+    self._compiled = compiled(self._make_updates, jit_compile=self.uses_xla)
 
   def advance(self) -> bool:
     """As in `Minimiser`."""
@@ -184,9 +182,7 @@ class LBFGS(Minimiser):
     super().__init__(*args, **kwargs)
     self._tolerance = tolerance
     self._flat = FlatLoss(self._loss, int(self._model.optimizer.iterations))
-    self._compiled = tf.function(
-      self._iterate, jit_compile=self.uses_xla, autograph=False
-    )
+    self._compiled = compiled(self._iterate, jit_compile=self.uses_xla)
     self._state = None
 
   def begin(self, epoch: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from sobolev_tf.derivatives.arguments import check_whole
+from sobolev_tf.derivatives.compiled import compiled
 from sobolev_tf.derivatives.nested_tapes import derivatives
 from sobolev_tf.labels import incoming
 from sobolev_tf.labels.matching import (
@@ -182,11 +183,9 @@ class ScaledModel(NetworkModel):
     x = tf.cast(x, "float64" if self._carries_double else self.compute_dtype)
     if self._predict_terms is None:
       signature = [tf.TensorSpec([None, *x.shape[1:]], x.dtype)]
-      compiled = tf.function(
-        self._derive, input_signature=signature, autograph=False
-      )
+      derive = compiled(self._derive, input_signature=signature)
       # Hidden in a function: a checkpoint would track a tf.function.
-      self._predict_terms = lambda rows: compiled(rows)
+      self._predict_terms = lambda rows: derive(rows)
     # No point at all is the first none of one.
     rows = x if x.shape[0] else tf.zeros([1, *x.shape[1:]], x.dtype)
     batches = [

@@ -28,7 +28,7 @@ class TeacherJacobians:
       [len(frames), teacher.num_actions, np.prod(BLOCKS_SHAPE)], np.float32
     )
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def jacobian(frames):
       _, rows = derivatives(
         lambda x: tf.nn.log_softmax(teacher.from_blocks(x)),

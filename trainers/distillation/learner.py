@@ -15,7 +15,7 @@ from sobolev_tf.networks.atari import (
 )
 from sobolev_tf.synthetic_gradients import is_decayed
 from sobolev_tf.training.optimizers import SharedAdam
-from trainers.lifecycle.guard import Guard, size_of
+from trainers.lifecycle.guard import Guard, size_of, update_if
 
 _TEST_SEED = 0x50B01E5  # far from any seed that a person would choose
 
@@ -80,7 +80,7 @@ class DistillationLearner:
     slots = self.optimizer.slots
     return [self.optimizer.iterations, *slots[0], *slots[1]]
 
-  @tf.function(reduce_retracing=True)
+  @tf.function(reduce_retracing=True, autograph=False)
   def train_step(self, frames, teacher_logits, seed, projection=None):
     """Makes one update.
 
@@ -105,12 +105,13 @@ class DistillationLearner:
       projection,
     )
     is_made = self._guard.admits(size_of(parts.loss, gradients))
-    if is_made:
-      if self._weight_decay > 0.0:
-        self._decay()
-      self.optimizer.apply(gradients, self.student.trainable_variables)
+    update_if(is_made, lambda: self._apply(gradients))
     known = {k: v for k, v in parts._asdict().items() if v is not None}
     return {**known, "is_made": is_made}
+
+  def _apply(self, gradients):
+    update_if(self._weight_decay > 0.0, self._decay)
+    self.optimizer.apply(gradients, self.student.trainable_variables)
 
   def _decay(self):
     kept = 1.0 - self._learning_rate * self._weight_decay
@@ -118,7 +119,7 @@ class DistillationLearner:
       if is_decayed(variable):
         variable.assign(kept * variable)
 
-  @tf.function(reduce_retracing=True)
+  @tf.function(reduce_retracing=True, autograph=False)
   def predict(self, frames):
     """The student's logits `[B, A]` for uint8 frames `[B, 84, 84, 4]`."""
     return self.student(frames_to_input(frames))
@@ -143,7 +144,7 @@ class DistillationLearner:
       count += len(frames)
     return error / count, divergence / count
 
-  @tf.function(reduce_retracing=True)
+  @tf.function(reduce_retracing=True, autograph=False)
   def _projected_gradients(self, frames, teacher_logits):
     x = frames_to_blocks(frames)
     v = policy_directions(teacher_logits, _TEST_SEED)

@@ -34,6 +34,20 @@ class Guard:
     return self._refused.assign_add(tf.cast(is_bad, tf.int64)) == 0
 
 
+def update_if(is_made, update):
+  """Makes an update where a scalar bool tensor says so.
+
+  Compiled steps take it for a plain `if`, which would need AutoGraph: turning
+  all that a step calls into a graph by its source takes seconds.
+  """
+
+  def make():
+    update()
+    return is_made
+
+  tf.cond(is_made, make, lambda: is_made)
+
+
 def size_of(loss, gradients):
   """A number that is finite where an update may be made.
 

@@ -43,6 +43,7 @@ class RegressionLearner:
     """Every variable of `trackables`."""
     return [*self.network.trainable_variables, *self.optimizer.variables]
 
+  @tf.autograph.experimental.do_not_convert  # it takes seconds; see guard.py
   def losses(self, x, y, dy):
     """Mean Sobolev loss of each network on its batch (Eq. 1), `[S]`."""
     if self._order:
@@ -87,7 +88,7 @@ class RegressionLearner:
         made += 1
     return losses, made
 
-  @tf.function
+  @tf.function(autograph=False)
   def predict(self, x):
     """Values and gradients: `[S, N, 1]` and `[S, N, 1, 2]` for `[S, N, 2]`."""
     value, gradient = derivatives(self.network, tf.reshape(x, [-1, 2]), 1)

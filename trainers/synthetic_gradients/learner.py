@@ -106,17 +106,18 @@ class SyntheticGradientLearner:
     values = self.strategy.experimental_distribute_values_from_function(share)
     return self._step(*values, measure)
 
-  @tf.function
+  @tf.function(autograph=False)
   def _step(self, x, y, measure):
     run = self.strategy.run
     before = run(lambda: [v.read_value() for v in self._moving])
     found, size = run(self._differentiate, args=(x, y, measure))
     is_made = self._guard.admits(self._reduce("SUM", size))
     # Every replica has its gradients by now, as on machines of their own.
-    if is_made:
-      run(self._update, args=(found.main, found.estimators))
-    else:
-      run(self._put_back, args=(before,))
+    tf.cond(
+      is_made,
+      lambda: _none(run(self._update, args=(found.main, found.estimators))),
+      lambda: _none(run(self._put_back, args=(before,))),
+    )
     numbers = {"loss": found.loss, **found.measures}
     means = {name: self._reduce("MEAN", v) for name, v in numbers.items()}
     return {**means, "is_made": is_made}
@@ -145,7 +146,7 @@ class SyntheticGradientLearner:
     for variable, value in zip(self._moving, values, strict=True):
       variable.assign(value)
 
-  @tf.function(reduce_retracing=True)
+  @tf.function(reduce_retracing=True, autograph=False)
   def _predict(self, x):
     return self.network(x, False)
 
@@ -192,7 +193,7 @@ class SyntheticGradientLearner:
       for border, value in enumerate(values, start=1)
     }
 
-  @tf.function
+  @tf.function(autograph=False)
   def _asymmetries(self, x, y, seed):
     values = []
     for estimator, h in zip(
@@ -212,6 +213,12 @@ class SyntheticGradientLearner:
         )
       )
     return values
+
+
+def _none(result):
+  """What branches of a `tf.cond` return that are there for their effect."""
+  del result
+  return ()
 
 
 def _no_scope():

@@ -16,7 +16,7 @@ from sobolev_tf.networks.atari import (
   frames_to_input,
 )
 from sobolev_tf.training.optimizers import SharedRMSProp
-from trainers.lifecycle.guard import Guard, size_of
+from trainers.lifecycle.guard import Guard, size_of, update_if
 
 
 class Rollout(typing.NamedTuple):
@@ -113,11 +113,12 @@ class ActorCritic:
     self._sums = config.reduction == "sum"
     self._seed = config.seed
     frames = tf.TensorSpec([config.num_environments, *INPUT_SHAPE], tf.uint8)
-    self.act = tf.function(self._act).get_concrete_function(
+    self.act = tf.function(self._act, autograph=False).get_concrete_function(
       frames, tf.TensorSpec([2], tf.int32)
     )
     count = config.rollout_length * config.num_environments
-    self._learn = tf.function(self._update).get_concrete_function(
+    update = tf.function(self._update, autograph=False)
+    self._learn = update.get_concrete_function(
       tf.TensorSpec([count, *INPUT_SHAPE], tf.uint8),
       tf.TensorSpec([count], tf.int32),
       tf.TensorSpec([count], tf.float32),
@@ -182,8 +183,11 @@ class ActorCritic:
     gradients = tape.gradient(loss, variables)
     norm = tf.linalg.global_norm(gradients)
     is_made = self._guard.admits(size_of(loss, gradients))
-    if is_made:
+
+    def apply():
       clipped, _ = tf.clip_by_global_norm(gradients, self._clip, norm)
       self.optimizer.apply(clipped, variables, learning_rate)
+
+    update_if(is_made, apply)
     means = [tf.reduce_sum(weights * part) / count for part in parts]
     return is_made, tf.stack([*means, norm])

@@ -79,7 +79,8 @@ def build_policy(network, num_environments):
   """A compiled function from uint8 frames to logits, both numpy arrays."""
 
   @tf.function(
-    input_signature=[tf.TensorSpec([num_environments, *INPUT_SHAPE], tf.uint8)]
+    input_signature=[tf.TensorSpec([num_environments, *INPUT_SHAPE], tf.uint8)],
+    autograph=False,
   )
   def logits(frames):
     return network(frames_to_input(frames))

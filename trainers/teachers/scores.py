@@ -87,7 +87,8 @@ def build_policy(network, num_environments, is_greedy=False):
     input_signature=[
       tf.TensorSpec([num_environments, *INPUT_SHAPE], tf.uint8),
       tf.TensorSpec([2], tf.int32),
-    ]
+    ],
+    autograph=False,
   )
   def choose(frames, seed):
     logits = network(frames_to_input(frames))

@@ -91,7 +91,8 @@ class Player:
     self._game, self._is_greedy = game, is_greedy
     self._rng = np.random.default_rng(seed)
     self._policy = tf.function(
-      lambda frames: tf.nn.softmax(network(frames_to_input(frames)))[0]
+      lambda frames: tf.nn.softmax(network(frames_to_input(frames)))[0],
+      autograph=False,
     )
     self._seen = atari.Environments(game, 1, seed)
     self._shown = atari.Environments(game, 1, seed, is_screen=True)

@@ -178,7 +178,8 @@ def test_each_term_has_its_weight():
 
 def test_balanced_terms_are_as_large_as_the_first_and_their_weights_shares():
   h, y, target = example_batch()
-  half = tf.Variable(0.5, dtype=tf.float64)  # a weight may change
+  # A weight may change, but is not learnt.
+  half = tf.Variable(0.5, trainable=False, dtype=tf.float64)
   critic = LossCritic(
     SmoothPredictor(), *SWITCHES["all"], weights=(1, 1, half), balance=True
   )
@@ -283,6 +284,8 @@ def test_contradictions_are_refused():
   for weights in ((1, 1), (1, 1, 0), (1, float("nan"), 1)):
     with pytest.raises(ValueError, match="three positive numbers"):
       LossCritic(SmoothPredictor(), weights=weights)
+  with pytest.raises(ValueError, match="must not be trained"):
+    LossCritic(SmoothPredictor(), weights=(1, 1, tf.Variable(1.0)))
   h, y, _ = example_batch()
   with pytest.raises(ValueError, match="logits in the shape of y"):
     LossCritic(SmoothPredictor(num_classes=2))(h, y)
