@@ -62,6 +62,6 @@ for axis, values, title in (
 known = ~np.isnan(dy).any(axis=1)
 axes[1].plot(*x[known].T, "w.", label="both partials known")
 axes[1].plot(*x[~known].T, "r.", label="one or both missing")
-axes[1].legend(loc="upper right", facecolor="0.3", labelcolor="white")
+figure.legend(loc="outside lower center", ncols=2, facecolor="0.6")
 figure.colorbar(drawn, ax=axes)
 figure.savefig(pathlib.Path(__file__).with_suffix(".png"), dpi=100)

@@ -5,7 +5,7 @@
 #
 # ARGUMENTs go to pytest: ./scripts/test.sh tests/sobolev_tf -k losses
 #
-# Time: about 16 minutes on 2 idle cores, besides the first set-up.
+# Time: about 11 minutes on 2 idle cores, besides the first set-up.
 # Writes: nothing but caches.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/usage.sh"

@@ -19,7 +19,14 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 
 from tests import warm_python
-from trainers.lifecycle import checkpoints, command_line, exit_codes, loop, run
+from trainers.lifecycle import (
+  checkpoints,
+  claims,
+  command_line,
+  exit_codes,
+  loop,
+  run,
+)
 from trainers.lifecycle.command_line import CommandError
 from trainers.lifecycle.run import NotFinite, open_run
 from trainers.regression import train as regression
@@ -145,6 +152,8 @@ def test_a_run_killed_at_any_moment_ends_with_the_bytes_of_a_whole_one(
     wait_for_moment(process, killed)
     process.kill()
     process.communicate()
+    while claims.owner(killed):
+      time.sleep(0.01)  # what was forked ends a moment after its command
     assert not (killed / "finished.json").exists()
   assert run_here(killed, *_EAGER) == 0
   assert "Resuming at step" in capsys.readouterr().out
