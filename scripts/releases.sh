@@ -62,7 +62,8 @@ try() { # VERSION RANGE
   "$python" -m venv "$env" >"$log" 2>&1
   write_constraints "$2" "$env/constraints.txt"
   if "$env/bin/python" -m pip install --disable-pip-version-check \
-    --constraint "$env/constraints.txt" "$ROOT[tensorboard,plots]" pytest hypothesis >>"$log" 2>&1
+    --constraint "$env/constraints.txt" "$ROOT[tensorboard,plots]" \
+    pytest hypothesis >>"$log" 2>&1
   then
     # shellcheck disable=SC2086
     "$env/bin/python" -m pytest -p no:cacheprovider ${TESTS//,/ } \
